@@ -1,0 +1,127 @@
+"""The `metaenvs` command: list, train, evaluate."""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from agents import config as configs
+from agents.config import TrainConfig
+
+USAGE = """usage: metaenvs COMMAND [options]
+
+  list                      suites, splits, tasks, sizes, projection families
+  train --preset NAME       train the reference agent; `metaenvs train --help` for all settings
+  evaluate RUN              measure a run by the protocol rp-v0-eval1
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainCommand:
+    """Train the reference agent."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """Folder of the run; by default runs/PRESET-seedSEED."""
+    resume: bool = False
+    """Continue the run in the folder, or start it if there is none."""
+    overwrite: bool = False
+    """Replace a run that is already in the folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateCommand:
+    """Measure a run's last checkpoint by a protocol.
+
+    Prints the table, writes evaluation.json and adaptation.png into the run folder.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    protocol: str = "rp-v0-eval1"
+    """Version of the protocol."""
+    deterministic: bool = False
+    """Act by the policy's mean instead of sampling from it."""
+    overwrite: bool = False
+    """Replace an evaluation that is already there."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    commands = {"list": _list, "train": _train, "evaluate": _evaluate}
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if argv[0] not in commands:
+        print(f"metaenvs: unknown command {argv[0]!r}. Choices: {', '.join(commands)}")
+        return 2
+    # Before jax is imported: XLA's C++ start-up chatter is of no use to the user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from agents.loop import DivergedError
+    from agents.run_folder import RunError
+
+    try:
+        commands[argv[0]](argv[1:])
+    except (ValueError, TypeError, RunError, DivergedError) as error:
+        print(f"metaenvs: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _list(argv: list[str]) -> None:
+    from agents.console import console, suites_table
+    from metaenvs import projections, tasks
+
+    argparse.ArgumentParser(prog="metaenvs list").parse_args(argv)
+    console.print(suites_table())
+    console.print(f"Projection families: {', '.join(projections.FAMILIES)}", soft_wrap=True)
+    console.print(f"Tasks: {', '.join(tasks.task_names)}", soft_wrap=True)
+    console.print("Any id of gymnax.registered_envs can be made too.")
+
+
+def _train(argv: list[str]) -> None:
+    preset = argparse.ArgumentParser(prog="metaenvs train", add_help=False, allow_abbrev=False)
+    preset.add_argument("--preset", default="demo")
+    name = preset.parse_known_args(argv)[0].preset
+    default = TrainCommand(configs.preset(name))
+    command = tyro.cli(TrainCommand, default=default, args=argv, prog="metaenvs train")
+    if command.resume and command.overwrite:
+        raise ValueError("give --resume or --overwrite, not both")
+    from agents import loop
+    from agents.run_folder import RunFolder
+
+    path = command.out or loop.default_path(command.config)
+    if command.resume:
+        run = RunFolder.resume(path, command.config)
+    else:
+        loop.check(command.config)
+        run = RunFolder.create(path, command.config, command.overwrite)
+    loop.train(run)
+
+
+def _evaluate(argv: list[str]) -> None:
+    command = tyro.cli(EvaluateCommand, args=argv, prog="metaenvs evaluate")
+    from agents import evaluate
+    from agents.console import console, evaluation_table
+    from agents.run_folder import RunError, RunFolder
+
+    run = RunFolder.open(command.run)
+    path = run.path / "evaluation.json"
+    if path.exists() and not command.overwrite:
+        raise RunError(f"{path} exists; replace it with --overwrite")
+    result = evaluate.evaluate(run, command.protocol, command.deterministic)
+    console.print(evaluation_table(result))
+    for file in evaluate.write(result, path):
+        console.print(f"wrote {file}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

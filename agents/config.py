@@ -1,0 +1,179 @@
+"""Typed settings of a training run, their presets, and their way to disk and back."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from typing import Any
+
+from metaenvs import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    memory: str = "s5"
+    """Sequence model: a name in agents.sequence_models.MODELS."""
+    layers: int = 2
+    """Layers of the sequence model."""
+    width: int = 64
+    """Features between layers."""
+    state_size: int = 32
+    """S5 only: complex states per layer, after conjugate symmetry."""
+    encoder: tuple[int, ...] = (64,)
+    """Widths of the dense layers before the memory."""
+    head: tuple[int, ...] = (64,)
+    """Widths of the dense layers of policy and value after the memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig:
+    """Proximal policy optimisation."""
+
+    learning_rate: float = 3e-4
+    anneal: bool = True
+    """Lower the learning rate linearly to zero over the run."""
+    gamma: float = 0.995
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    value_coef: float = 0.5
+    entropy_coef: float = 0.0
+    max_grad_norm: float = 0.5
+    epochs: int = 4
+    minibatches: int = 8
+    """Each holds whole sequences of envs / minibatches environments."""
+    reward_scale: float = 0.02
+    """Rewards are multiplied by it before returns are formed, so that values are near 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training run."""
+
+    preset: str = "demo"
+    """Where the other settings start from."""
+    env: str = "RandomProjection-Lite-v0"
+    """A suite; it trains on the split called train."""
+    episodes_per_trial: int | None = None
+    """None: the suite's own."""
+    projection: str | None = None
+    """None: the suite's own."""
+    observe: tuple[str, ...] = ("action", "reward", "done")
+    seed: int = 0
+    steps: int = 1_000_000
+    """Environment steps, all environments together."""
+    envs: int = 64
+    trials_per_rollout: int = 1
+    """Length of a rollout in whole trials."""
+    checkpoint_every: int = 10
+    """Updates between checkpoints."""
+    keep_checkpoints: int = 3
+    model: ModelConfig = ModelConfig()
+    ppo: PPOConfig = PPOConfig()
+
+    def __post_init__(self):
+        for field, least in (
+            ("steps", 1),
+            ("envs", 1),
+            ("trials_per_rollout", 1),
+            ("checkpoint_every", 1),
+            ("keep_checkpoints", 1),
+        ):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
+        if self.ppo.minibatches < 1 or self.envs % self.ppo.minibatches:
+            raise ValueError(
+                f"envs={self.envs} must be a multiple of ppo.minibatches={self.ppo.minibatches}"
+            )
+
+
+PRESETS: dict[str, TrainConfig] = {
+    config.preset: config
+    for config in (
+        TrainConfig(preset="demo"),
+        TrainConfig(
+            preset="reference",
+            env="RandomProjection-v0",
+            steps=50_000_000,
+            envs=256,
+            model=ModelConfig(layers=4, width=128, state_size=64, encoder=(128,), head=(128,)),
+            ppo=PPOConfig(minibatches=8),
+        ),
+        # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
+        # Their algorithm is Muesli; the settings of PPO are ours.
+        TrainConfig(
+            preset="paper",
+            env="RandomProjection-v0",
+            observe=("reward", "done"),
+            steps=2_000_000_000,
+            envs=1024,
+            model=ModelConfig(
+                layers=10, width=256, state_size=128, encoder=(512, 512), head=(256,)
+            ),
+            ppo=PPOConfig(learning_rate=3e-4, anneal=False, gamma=0.995, minibatches=16),
+        ),
+    )
+}
+
+
+def preset(name: str) -> TrainConfig:
+    """The settings called `name`.
+
+    Raises:
+        ValueError: if there are none; the message lists the choices.
+    """
+    return errors.lookup(PRESETS, name, "preset")
+
+
+def to_json(config: TrainConfig) -> str:
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> TrainConfig:
+    """Inverse of `to_json`.
+
+    Raises:
+        ValueError: if a field is unknown or missing.
+    """
+    return _from_dict(TrainConfig, json.loads(text))
+
+
+def _from_dict(cls: type, values: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    for name in values:
+        if name not in hints:
+            raise errors.unknown(name, hints, f"field of {cls.__name__}")
+    missing = sorted(hints.keys() - values.keys())
+    if missing:
+        raise ValueError(f"{cls.__name__} lacks {', '.join(missing)}")
+    return cls(**{name: _value(hints[name], value) for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _from_dict(hint, value)
+    if typing.get_origin(hint) is tuple and not isinstance(hint, types.UnionType):
+        return tuple(value)
+    return value
+
+
+def fingerprint(config: TrainConfig) -> str:
+    """Twelve hexadecimal digits that differ when any setting does."""
+    return hashlib.sha256(to_json(config).encode()).hexdigest()[:12]
+
+
+def differences(a: TrainConfig, b: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of the settings in which `a` and `b` differ, with both values."""
+
+    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+        out = {}
+        for name, value in values.items():
+            out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {
+                prefix + name: value
+            }
+        return out
+
+    x, y = flat(dataclasses.asdict(a)), flat(dataclasses.asdict(b))
+    return {name: (x[name], y[name]) for name in x if x[name] != y[name]}

@@ -1,0 +1,106 @@
+"""Proximal policy optimisation: advantages and loss, as pure functions.
+
+Source: Schulman et al. 2017 (arXiv 1707.06347), 2016 (GAE, arXiv 1506.02438).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from agents.config import PPOConfig
+from agents.networks import Gaussian
+
+
+@struct.dataclass
+class Rollout:
+    """Experience of B environments over T steps; every leaf is `[T, B, ...]`.
+
+    Attributes:
+        obs: what the agent saw.
+        reset: whether its memory was emptied before it saw it.
+        action: what it did, before clipping.
+        log_prob, value: of the acting policy.
+        reward: scaled.
+        terminated, truncated: whether the trial ended with this step.
+        final_value: value of the observation after a truncated trial's last step, else 0.
+    """
+
+    obs: jax.Array
+    reset: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    final_value: jax.Array
+
+
+def gae(
+    rollout: Rollout, last_value: jax.Array, gamma: float, gae_lambda: float
+) -> tuple[jax.Array, jax.Array]:
+    """Generalised advantage estimates and value targets, both `[T, B]`.
+
+    The trace runs across episodes and is cut where a trial ends. A truncated trial's
+    last step bootstraps from `final_value`, a terminated one's from nothing.
+    `last_value [B]` is the value of the observation after the rollout.
+    """
+    next_value = jnp.concatenate([rollout.value[1:], last_value[None]])
+    next_value = jnp.where(rollout.truncated, rollout.final_value, next_value)
+    next_value = jnp.where(rollout.terminated, 0.0, next_value)
+    delta = rollout.reward + gamma * next_value - rollout.value
+    ended = rollout.terminated | rollout.truncated
+    decay = gamma * gae_lambda * (1.0 - ended)
+
+    def backward(advantage, step):
+        delta, decay = step
+        advantage = delta + decay * advantage
+        return advantage, advantage
+
+    _, advantages = jax.lax.scan(
+        backward, jnp.zeros_like(last_value), (delta, decay), reverse=True
+    )
+    return advantages, advantages + rollout.value
+
+
+def loss(
+    policy: Gaussian,
+    value: jax.Array,
+    rollout: Rollout,
+    advantage: jax.Array,
+    target: jax.Array,
+    config: PPOConfig,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Clipped surrogate, value error and entropy bonus, and what to log of them.
+
+    `policy` and `value` are the network's present answers to `rollout`; `advantage` is
+    already normalised.
+    """
+    log_ratio = policy.log_prob(rollout.action) - rollout.log_prob
+    ratio = jnp.exp(log_ratio)
+    clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+    policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+    value_loss = 0.5 * jnp.mean((value - target) ** 2)
+    entropy = jnp.mean(policy.entropy())
+    total = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
+    metrics = {
+        "loss": total,
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "approx_kl": jnp.mean(ratio - 1 - log_ratio),
+        "clip_fraction": jnp.mean(jnp.abs(ratio - 1) > config.clip),
+    }
+    return total, metrics
+
+
+def normalise(advantage: jax.Array) -> jax.Array:
+    """Mean 0, variance 1 over the whole batch."""
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+
+def minibatch(tree: Any, environments: jax.Array) -> Any:
+    """The sequences of some environments: leaves `[T, B, ...]` to `[T, b, ...]`."""
+    return jax.tree.map(lambda x: x[:, environments], tree)

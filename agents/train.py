@@ -1,0 +1,192 @@
+"""Recurrent PPO over whole trials: rollout, update, and the loop's state as one pytree."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+import metaenvs
+from agents import networks, ppo
+from agents.config import TrainConfig
+
+
+@struct.dataclass
+class TrainState:
+    """All that training depends on; saved and restored, it continues to the same bits.
+
+    Attributes:
+        params, opt_state: of the network.
+        env_state, obs: of all environments, `[B, ...]`.
+        reset: `[B]` whether the memory is to be emptied before `obs` is read.
+        carry: memories, `[B, ...]`.
+        update: updates done. The randomness of an update is drawn from the seed and
+            this number.
+    """
+
+    params: Any
+    opt_state: Any
+    env_state: Any
+    obs: jax.Array
+    reset: jax.Array
+    carry: Any
+    update: jax.Array
+
+
+class Trainer:
+    """The programs of a training run. Holds no state that changes."""
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.env, self.env_params = metaenvs.make(config.env, **env_kwargs(config))
+        self.network = networks.make(config.model, self.env.action_size)
+        self.episodes_per_trial = int(self.env_params.episodes_per_trial)
+        self.rollout_length = config.trials_per_rollout * self.env.trial_length(self.env_params)
+        self.steps_per_update = self.rollout_length * config.envs
+        self.updates = -(-config.steps // self.steps_per_update)
+        gradient_steps = self.updates * config.ppo.epochs * config.ppo.minibatches
+        rate = config.ppo.learning_rate
+        if config.ppo.anneal:
+            rate = optax.linear_schedule(rate, 0.0, gradient_steps)
+        self.optimiser = optax.chain(
+            optax.clip_by_global_norm(config.ppo.max_grad_norm), optax.adam(rate, eps=1e-5)
+        )
+
+    @partial(jax.jit, static_argnums=0)
+    def init(self) -> TrainState:
+        """The state before the first update."""
+        key_params, key_env = jax.random.split(jax.random.key(self.config.seed))
+        envs = self.config.envs
+        obs, env_state = jax.vmap(self.env.reset, (0, None))(
+            jax.random.split(key_env, envs), self.env_params
+        )
+        carry = self.network.init_carry(envs)
+        reset = jnp.ones(envs, bool)
+        params = self.network.init(key_params, carry, obs[None], reset[None])
+        return TrainState(
+            params=params,
+            opt_state=self.optimiser.init(params),
+            env_state=env_state,
+            obs=obs,
+            reset=reset,
+            carry=carry,
+            update=jnp.zeros((), jnp.int32),
+        )
+
+    @partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def update(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        """One rollout and the epochs over it. Returns the new state and what to log."""
+        key = jax.random.fold_in(jax.random.key(self.config.seed), state.update + 1)
+        key_rollout, key_epochs = jax.random.split(key)
+        first_carry = state.carry
+        state, rollout, returns = self._rollout(state, key_rollout)
+        last_value = self._value(state.params, state.carry, state.obs, state.reset)
+        advantage, target = ppo.gae(
+            rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda
+        )
+        batch = (rollout, ppo.normalise(advantage), target)
+        params, opt_state, metrics = self._epochs(state, first_carry, batch, key_epochs)
+        residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
+        metrics |= {"explained_variance": 1.0 - residual, **returns}
+        state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
+        return state, metrics
+
+    def _value(self, params, carry, obs, reset):
+        constants = self.network.apply(params, method="step_constants")
+        return self.network.apply(params, constants, carry, obs, reset, method="step")[2]
+
+    def _rollout(self, state: TrainState, key: jax.Array):
+        constants = self.network.apply(state.params, method="step_constants")
+        step_env = jax.vmap(self.env.step, (0, 0, 0, None))
+
+        def act(carry, obs, reset):
+            return self.network.apply(
+                state.params, constants, carry, obs, reset, method="step"
+            )
+
+        def step(loop, key):
+            env_state, obs, reset, carry = loop
+            key_action, key_env = jax.random.split(key)
+            carry, policy, value = act(carry, obs, reset)
+            action = policy.sample(key_action)
+            keys_env = jax.random.split(key_env, self.config.envs)
+            next_obs, env_state, reward, terminated, truncated, info = step_env(
+                keys_env, env_state, action, self.env_params
+            )
+            final_value = jax.lax.cond(
+                jnp.any(truncated),
+                lambda carry, obs: act(carry, obs, jnp.zeros_like(reset))[2],
+                lambda carry, obs: jnp.zeros_like(value),
+                carry,
+                info["final_observation"],
+            )
+            transition = ppo.Rollout(
+                obs=obs,
+                reset=reset,
+                action=action,
+                log_prob=policy.log_prob(action),
+                value=value,
+                reward=reward * self.config.ppo.reward_scale,
+                terminated=terminated,
+                truncated=truncated,
+                final_value=jnp.where(truncated, final_value, 0.0),
+            )
+            episode = {
+                name: info[name]
+                for name in ("task_id", "episode_index", "episode_over", "episode_return")
+            }
+            return (env_state, next_obs, terminated | truncated, carry), (transition, episode)
+
+        loop = (state.env_state, state.obs, state.reset, state.carry)
+        keys = jax.random.split(key, self.rollout_length)
+        (env_state, obs, reset, carry), (rollout, episodes) = jax.lax.scan(step, loop, keys)
+        state = state.replace(env_state=env_state, obs=obs, reset=reset, carry=carry)
+        return state, rollout, self._returns(episodes)
+
+    def _returns(self, episodes: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """Sum and number `[n_tasks, episodes_per_trial]` of the returns of ended episodes."""
+        over = episodes["episode_over"]
+        shape = (len(self.env.task_names), self.episodes_per_trial)
+        where = (episodes["task_id"], episodes["episode_index"])
+        zeros = jnp.zeros(shape)
+        return {
+            "return_sum": zeros.at[where].add(jnp.where(over, episodes["episode_return"], 0.0)),
+            "return_count": zeros.at[where].add(over.astype(jnp.float32)),
+        }
+
+    def _epochs(self, state: TrainState, first_carry, batch, key: jax.Array):
+        config = self.config.ppo
+
+        def loss(params, carry, rollout, advantage, target):
+            _, policy, value = self.network.apply(params, carry, rollout.obs, rollout.reset)
+            return ppo.loss(policy, value, rollout, advantage, target, config)
+
+        def gradient_step(learner, environments):
+            params, opt_state = learner
+            carry = jax.tree.map(lambda x: x[environments], first_carry)
+            grads, metrics = jax.grad(loss, has_aux=True)(
+                params, carry, *ppo.minibatch(batch, environments)
+            )
+            metrics["grad_norm"] = optax.global_norm(grads)
+            updates, opt_state = self.optimiser.update(grads, opt_state, params)
+            return (optax.apply_updates(params, updates), opt_state), metrics
+
+        def epoch(learner, key):
+            order = jax.random.permutation(key, self.config.envs)
+            return jax.lax.scan(gradient_step, learner, order.reshape(config.minibatches, -1))
+
+        learner = (state.params, state.opt_state)
+        learner, metrics = jax.lax.scan(epoch, learner, jax.random.split(key, config.epochs))
+        return *learner, jax.tree.map(jnp.mean, metrics)
+
+
+def env_kwargs(config: TrainConfig) -> dict[str, Any]:
+    """Keywords for `metaenvs.make` that the settings ask for."""
+    kwargs = {"observe": config.observe}
+    if config.episodes_per_trial is not None:
+        kwargs["episodes_per_trial"] = config.episodes_per_trial
+    if config.projection is not None:
+        kwargs["projection"] = config.projection
+    return kwargs

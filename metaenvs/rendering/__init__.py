@@ -1,0 +1,1 @@
+"""Pictures. Matplotlib is imported by the files here, not by `import metaenvs`."""

@@ -1,0 +1,84 @@
+"""The one table of suites: versioned ids with their tasks, splits, family and sizes."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from metaenvs.trial import OBSERVE, RandomProjection
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A versioned benchmark: which tasks, behind which projections, at which sizes."""
+
+    id: str
+    summary: str
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    obs_size: int
+    action_size: int
+    projection: str = "orthogonal"
+    episodes_per_trial: int = 1
+    action_repeat: int = 1
+    missing: tuple[str, ...] = ()
+
+    def make(
+        self,
+        split: str = "train",
+        episodes_per_trial: int | None = None,
+        projection: str | None = None,
+        observe: Sequence[str] = OBSERVE,
+    ) -> RandomProjection:
+        """The suite's environment; `split` only sets the default `task_weights`."""
+        return RandomProjection(
+            self.train + self.held_out,
+            obs_size=self.obs_size,
+            action_size=self.action_size,
+            projection=self.projection if projection is None else projection,
+            episodes_per_trial=(
+                self.episodes_per_trial if episodes_per_trial is None else episodes_per_trial
+            ),
+            action_repeat=self.action_repeat,
+            observe=observe,
+            splits={"train": self.train, "held_out": self.held_out},
+            split=split,
+            name=self.id,
+        )
+
+
+_CONTACT_FREE_TRAIN = ("cartpole_swingup", "point_mass_easy", "reacher_easy")
+_CONTACT_FREE_HELD_OUT = (
+    "cartpole_balance",
+    "pendulum_swingup",
+    "point_mass_hard",
+    "reacher_hard",
+)
+
+SUITES: dict[str, Suite] = {
+    suite.id: suite
+    for suite in (
+        Suite(
+            id="RandomProjection-v0",
+            summary="Lu et al. 2023, section 5: DM Control, 1000-step episodes.",
+            train=_CONTACT_FREE_TRAIN,
+            held_out=_CONTACT_FREE_HELD_OUT,
+            obs_size=12,
+            action_size=2,
+            missing=(
+                "ball_in_cup_catch",
+                "finger_spin",
+                "finger_turn_easy",
+                "finger_turn_hard",
+            ),
+        ),
+        Suite(
+            id="RandomProjection-Lite-v0",
+            summary="Contact-free tasks, 2 episodes of 250 steps (action repeat 4).",
+            train=_CONTACT_FREE_TRAIN,
+            held_out=_CONTACT_FREE_HELD_OUT,
+            obs_size=12,
+            action_size=2,
+            episodes_per_trial=2,
+            action_repeat=4,
+        ),
+    )
+}

@@ -1,0 +1,47 @@
+"""Continuous-control tasks, each a Gymnax environment of its own."""
+
+import functools
+from collections.abc import Callable
+
+from metaenvs import errors
+from metaenvs.tasks.acrobot import Acrobot, AcrobotParams
+from metaenvs.tasks.base import DMControlTask, Task
+from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
+from metaenvs.tasks.pendulum import Pendulum, PendulumParams
+from metaenvs.tasks.point_mass import PointMass, PointMassParams
+from metaenvs.tasks.reacher import Reacher, ReacherParams
+
+__all__ = ["DMControlTask", "Task", "make", "task_names"]
+
+# dm_control's name of each task, `domain_task`, to what makes it; a factory is called
+# with the name. Tasks of one domain differ in their params only.
+_FACTORIES: dict[str, Callable[[str], Task]] = {
+    "acrobot_swingup": functools.partial(Acrobot, params=AcrobotParams()),
+    "acrobot_swingup_sparse": functools.partial(Acrobot, params=AcrobotParams(sparse=True)),
+    "cartpole_balance": functools.partial(Cartpole, params=CartpoleParams()),
+    "cartpole_balance_sparse": functools.partial(Cartpole, params=CartpoleParams(sparse=True)),
+    "cartpole_swingup": functools.partial(Cartpole, params=CartpoleParams(swing_up=True)),
+    "cartpole_swingup_sparse": functools.partial(
+        Cartpole, params=CartpoleParams(swing_up=True, sparse=True)
+    ),
+    "pendulum_swingup": functools.partial(Pendulum, params=PendulumParams()),
+    "point_mass_easy": functools.partial(PointMass, params=PointMassParams()),
+    "point_mass_hard": functools.partial(PointMass, params=PointMassParams(random_directions=True)),
+    "reacher_easy": functools.partial(Reacher, params=ReacherParams(target_size=0.05)),
+    "reacher_hard": functools.partial(Reacher, params=ReacherParams(target_size=0.015)),
+}
+
+task_names: tuple[str, ...] = tuple(_FACTORIES)
+
+
+@functools.cache
+def make(name: str) -> Task:
+    """The task called `name`, one of `task_names`; always the same object for a name.
+
+    Being one object matters: Gymnax compiles `reset` and `step` once per environment
+    object.
+
+    Raises:
+        ValueError: if there is no such task; the message lists the names.
+    """
+    return errors.lookup(_FACTORIES, name, "task")(name)

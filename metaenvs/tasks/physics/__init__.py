@@ -1,0 +1,1 @@
+"""Closed-form pieces of MuJoCo's physics that several domains share."""

@@ -1,0 +1,377 @@
+"""The trial environment: a random task behind random projections, for several episodes."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from gymnax.environments import environment, spaces
+
+from metaenvs import dispatch, errors, projections, tasks
+from metaenvs.programs import TaskSet
+from metaenvs.packing import Packed
+from metaenvs.projections import Projection
+
+OBSERVE = ("action", "reward", "done")
+
+
+@struct.dataclass
+class TrialParams:
+    """What may change without a new compilation; every leaf may be traced and vmapped.
+
+    Attributes:
+        task_weights: `[n_tasks]` relative frequency of each task, non-negative.
+        episodes_per_trial: episodes after which a trial is truncated.
+        projection_scale: factor on the projected observation.
+        task_params: for each program of the environment, the params of its tasks,
+            stacked along a leading axis (`env.tasks.stacked_params`).
+    """
+
+    task_weights: jax.Array
+    episodes_per_trial: jax.Array
+    projection_scale: jax.Array
+    task_params: tuple[Any, ...]
+
+
+@struct.dataclass
+class TrialState:
+    """A trial under way.
+
+    Attributes:
+        task_id: index into `env.task_names`.
+        projection: the trial's linear maps.
+        task_state: the task's own state, packed (`env.task_state` unpacks it).
+        episode_index: episodes of this trial that are over.
+        episode_length: steps taken in the present episode.
+        episode_return: unscaled task reward of the present episode so far.
+        trial_return: reward of the trial so far.
+        time: steps taken in the trial.
+    """
+
+    task_id: jax.Array
+    projection: Projection
+    task_state: Packed
+    episode_index: jax.Array
+    episode_length: jax.Array
+    episode_return: jax.Array
+    trial_return: jax.Array
+    time: jax.Array
+
+
+class RandomProjection(environment.Environment):
+    """For every trial a task, and random projections of its observations and actions.
+
+    Timeline:
+
+    * `reset` draws a task by `params.task_weights` and a projection (M_o, M_a), and
+      starts episode 0.
+    * `step` clips the action `a` to [-1, 1]^action_size and moves the task by
+      u = clip(M_a a) in its action box. When the task's episode is over (it terminated
+      or reached its time limit), the next episode of the *same* task and projection
+      starts at once, from a fresh initial state.
+    * After `params.episodes_per_trial` episodes the trial is `truncated`, and Gymnax's
+      auto-reset draws a new one. `terminated` is never true: the end of an episode
+      inside a trial is neither terminated nor truncated, it is seen in the observation
+      and in `info`.
+
+    Observation, float32 `[observation_size]`:
+
+    | part      | size        | meaning                                                    |
+    |-----------|-------------|------------------------------------------------------------|
+    | M_o x     | obs_size    | projected observation of the task, times projection_scale  |
+    | a_prev    | action_size | previous action, clipped                                   |
+    | r_prev    | 1           | previous reward                                            |
+    | d_prev    | 1           | 1 if the previous step ended an episode of this trial      |
+
+    At a trial's first observation a_prev, r_prev and d_prev are zero. `observe` selects
+    the last three. `info["final_observation"]` at a trial's end is what the agent would
+    have seen next, had the trial gone on (the start of one more episode, d_prev = 1), so
+    that a value bootstrapped from it is a value of the kind that the agent has learned.
+
+    Action: Box [-1, 1]^action_size. Reward: the task's, summed over `action_repeat`.
+
+    `info` (of the step just taken, fixed shapes): `task_id`, `episode_index`,
+    `episode_over`, `episode_terminated` (the task's own termination),
+    `episode_return`, `episode_length` (both up to and including this step),
+    `trial_return`, `task_reward`; Gymnax adds `terminated`, `truncated`,
+    `final_observation`.
+
+    Source: Lu et al., NeurIPS 2023 (arXiv 2303.03982), section 5. The paper shows the
+    agent the reward and the episode flag only: `observe=("reward", "done")`.
+
+    Args:
+        tasks: task names of `metaenvs.tasks`, or `Task` objects.
+        obs_size, action_size: what the agent sees, whatever the task.
+        projection: name of a family in `metaenvs.projections.FAMILIES`.
+        episodes_per_trial: default for `params.episodes_per_trial`.
+        action_repeat: control steps per step of this environment; rewards are summed.
+        observe: which of "action", "reward", "done" follow the projected observation.
+        splits: named groups of tasks (default: one, "all").
+        split: the group from which `default_params` draws (default: the first).
+        name: shown in messages.
+
+    Raises:
+        ValueError: unknown task, family, split or part; sizes too small for a task
+            (the error names it); no tasks.
+        TypeError: a task whose spaces are not Boxes of rank one.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str | tasks.Task],
+        *,
+        obs_size: int = 12,
+        action_size: int = 2,
+        projection: str = "orthogonal",
+        episodes_per_trial: int = 1,
+        action_repeat: int = 1,
+        observe: Sequence[str] = OBSERVE,
+        splits: Mapping[str, Sequence[str]] | None = None,
+        split: str | None = None,
+        name: str = "RandomProjection",
+    ):
+        for part in observe:
+            if part not in OBSERVE:
+                raise errors.unknown(part, OBSERVE, "part of the observation")
+        for value, what in (
+            (episodes_per_trial, "episodes_per_trial"),
+            (action_repeat, "action_repeat"),
+        ):
+            if value < 1:
+                raise ValueError(f"{what} must be at least 1, got {value}")
+        self._name = name
+        self.tasks = TaskSet(tasks, action_repeat)
+        self.tasks.check_sizes(obs_size, action_size)
+        self.obs_size, self.action_size = obs_size, action_size
+        self.observe = tuple(part for part in OBSERVE if part in observe)
+        self.action_repeat = action_repeat
+        self.family = projections.make(
+            projection, obs_size, action_size, self.tasks.max_obs, self.tasks.max_act
+        )
+        self.projection = projection
+        self.splits = {k: tuple(v) for k, v in (splits or {"all": self.task_names}).items()}
+        self.split = next(iter(self.splits)) if split is None else split
+        self._episodes_per_trial = episodes_per_trial
+        self.default_params  # an unknown split is refused here, not at the first reset
+
+    # Two environments that run the same program are one static argument to jit: the
+    # splits of a suite then share compilations. `default_params` is no part of this.
+    def _program(self):
+        return (self.tasks, self.family, self.observe)
+
+    def __eq__(self, other):
+        return isinstance(other, RandomProjection) and self._program() == other._program()
+
+    def __hash__(self):
+        return hash(self._program())
+
+    def __repr__(self):
+        return (
+            f"{type(self).__name__}({self.name}, tasks={list(self.task_names)}, "
+            f"split={self.split!r}, projection={self.projection!r})"
+        )
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of all tasks; the index is `info["task_id"]`."""
+        return self.tasks.names
+
+    @property
+    def default_params(self) -> TrialParams:
+        return self.params_for(split=self.split)
+
+    def params_for(
+        self,
+        *,
+        tasks: Sequence[str] | None = None,
+        split: str | None = None,
+        episodes_per_trial: int | None = None,
+        projection_scale: float = 1.0,
+    ) -> TrialParams:
+        """Params that draw uniformly from `tasks`, or from a split; same compiled program.
+
+        Raises:
+            ValueError: unknown task or split, or both given, or none left.
+        """
+        if tasks is not None and split is not None:
+            raise ValueError(f"give tasks or a split, not both: {tasks!r}, {split!r}")
+        if tasks is None:
+            tasks = errors.lookup(self.splits, split or self.split, "split")
+        if isinstance(tasks, str):
+            tasks = (tasks,)
+        for task in tasks:
+            if task not in self.task_names:
+                raise errors.unknown(task, self.task_names, "task")
+        if not tasks:
+            raise ValueError(f"no tasks given. Choices: {', '.join(self.task_names)}")
+        weights = np.array([name in tasks for name in self.task_names], np.float32)
+        episodes = self._episodes_per_trial if episodes_per_trial is None else episodes_per_trial
+        if episodes < 1:
+            raise ValueError(f"episodes_per_trial must be at least 1, got {episodes}")
+        return TrialParams(
+            task_weights=jnp.asarray(weights),
+            episodes_per_trial=jnp.asarray(episodes, jnp.int32),
+            projection_scale=jnp.asarray(projection_scale, jnp.float32),
+            task_params=jax.tree.map(jnp.asarray, self.tasks.stacked_params),
+        )
+
+    def trial_length(self, params: TrialParams | None = None) -> int:
+        """The most steps that a trial can last under `params` (which must be concrete)."""
+        params = self.default_params if params is None else params
+        weights = np.asarray(params.task_weights)
+        allowed = (weights > 0).reshape(-1, weights.shape[-1]).any(axis=0)
+        limits = self.tasks.episode_lengths(params.task_params)
+        longest = int(limits[allowed].max())
+        return longest * int(np.max(np.asarray(params.episodes_per_trial)))
+
+    @property
+    def observation_size(self) -> int:
+        sizes = {"action": self.action_size, "reward": 1, "done": 1}
+        return self.obs_size + sum(sizes[part] for part in self.observe)
+
+    @property
+    def num_actions(self) -> int:
+        return self.action_size
+
+    def action_space(self, params: TrialParams | None = None) -> spaces.Box:
+        return spaces.Box(-1.0, 1.0, (self.action_size,))
+
+    def observation_space(self, params: TrialParams | None = None) -> spaces.Box:
+        return spaces.Box(-jnp.inf, jnp.inf, (self.observation_size,))
+
+    def is_terminated(self, state: TrialState, params: TrialParams) -> jax.Array:
+        return jnp.zeros((), bool)
+
+    def is_truncated(self, state: TrialState, params: TrialParams) -> jax.Array:
+        return state.episode_index >= params.episodes_per_trial
+
+    def reset(
+        self, key: jax.Array, params: TrialParams | None = None
+    ) -> tuple[jax.Array, TrialState]:
+        """Start a trial. Returns the observation `[observation_size]` and the state."""
+        # None is resolved here: environments that differ in their defaults share a cache.
+        return self._reset(key, self.default_params if params is None else params)
+
+    def step(
+        self,
+        key: jax.Array,
+        state: TrialState,
+        action: jax.Array,
+        params: TrialParams | None = None,
+    ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, jax.Array, dict[str, Any]]:
+        """One step, with Gymnax's auto-reset at the trial's end.
+
+        Returns observation, state, reward, terminated, truncated, info.
+
+        Raises:
+            ValueError: if `action` is not of shape `[action_size]`.
+        """
+        shape = jnp.shape(action)
+        if shape != (self.action_size,):
+            raise ValueError(
+                f"action has shape {shape}, {self.name} takes ({self.action_size},); "
+                "batches of environments go through jax.vmap"
+            )
+        return self._step(key, state, action, self.default_params if params is None else params)
+
+    @partial(jax.jit, static_argnames="self")
+    def _reset(self, key, params):
+        return self.reset_env(key, params)
+
+    @partial(jax.jit, static_argnames="self")
+    def _step(self, key, state, action, params):
+        # As Gymnax's Environment.step, but a reset is computed only where a trial ends.
+        key_step, key_reset = jax.random.split(key)
+        final_observation, state, reward, terminated, info = self.step_env(
+            key_step, state, action, params
+        )
+        truncated = self.is_truncated(state, params)
+        obs, state = dispatch.only_where(
+            truncated, self.reset_env, (final_observation, state), key_reset, params
+        )
+        info |= {
+            "terminated": terminated,
+            "truncated": truncated,
+            "final_observation": final_observation,
+        }
+        return obs, state, reward, terminated, truncated, info
+
+    def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
+        key_task, key_projection, key_episode = jax.random.split(key, 3)
+        task_id = jax.random.categorical(key_task, jnp.log(params.task_weights))
+        task_id = task_id.astype(jnp.int32)
+        n_obs, n_act = self.tasks.sizes(task_id)
+        projection = self.family.sample(key_projection, n_obs, n_act)
+        x, task_state = self.tasks.begin_episode(key_episode, task_id, params.task_params)
+        zero, nothing = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
+        state = TrialState(
+            task_id=task_id,
+            projection=projection,
+            task_state=task_state,
+            episode_index=zero,
+            episode_length=zero,
+            episode_return=nothing,
+            trial_return=nothing,
+            time=zero,
+        )
+        no_action = jnp.zeros(self.action_size, jnp.float32)
+        obs = self._observation(projection, x, no_action, nothing, nothing, params)
+        return obs, state
+
+    def step_env(
+        self, key: jax.Array, state: TrialState, action: jax.Array, params: TrialParams
+    ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, dict[str, Any]]:
+        key_task, key_episode = jax.random.split(key)
+        action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
+        u = jnp.clip(state.projection.action @ action, -1.0, 1.0)
+        x, task_state, reward, terminated, over = self.tasks.step(
+            key_task, state.task_id, state.task_state, u, params.task_params
+        )
+        episode_return = state.episode_return + reward
+        episode_length = state.episode_length + 1
+        trial_return = state.trial_return + reward
+        info = {
+            "task_id": state.task_id,
+            "episode_index": state.episode_index,
+            "episode_over": over,
+            "episode_terminated": terminated,
+            "episode_return": episode_return,
+            "episode_length": episode_length,
+            "trial_return": trial_return,
+            "task_reward": reward,
+        }
+        x, task_state = dispatch.only_where(
+            over,
+            self.tasks.begin_episode,
+            (x, task_state),
+            key_episode,
+            state.task_id,
+            params.task_params,
+        )
+        state = state.replace(
+            task_state=task_state,
+            episode_index=state.episode_index + over,
+            episode_length=jnp.where(over, 0, episode_length),
+            episode_return=jnp.where(over, 0.0, episode_return),
+            trial_return=trial_return,
+            time=state.time + 1,
+        )
+        done = over.astype(jnp.float32)
+        obs = self._observation(state.projection, x, action, reward, done, params)
+        return obs, state, reward, jnp.zeros((), bool), info
+
+    def _observation(self, projection, x, action, reward, done, params) -> jax.Array:
+        extra = {"action": action, "reward": reward[None], "done": done[None]}
+        projected = params.projection_scale * (projection.observation @ x)
+        return jnp.concatenate([projected, *(extra[part] for part in self.observe)])
+
+    def task_state(self, state: TrialState) -> Any:
+        """The bare task's state inside a trial's state (unbatched, concrete `task_id`)."""
+        return self.tasks.unpack(int(state.task_id), state.task_state)
