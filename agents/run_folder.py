@@ -31,6 +31,7 @@ class RunFolder:
         # Orbax wants absolute paths.
         self._manager = ocp.CheckpointManager(
             (path / "checkpoints").absolute(),
+            item_handlers=ocp.StandardCheckpointHandler(),
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=config.keep_checkpoints, enable_async_checkpointing=False
             ),

@@ -65,7 +65,7 @@ def check_width(width: int, x: jax.Array) -> None:
 class ResidualBlock(nn.Module):
     """x + GLU(GELU(mix(LayerNorm(x)))): S5's block, whatever does the mixing.
 
-    The gate is that of Smith et al. 2023, appendix G.1: z * sigmoid(W z + w). Use as
+    The gate is that of Smith et al. 2023: z * sigmoid(W z + w), with z = GELU(mix(..)). Use as
     `block.add(x, mix(block.normalise(x)))`; all shapes [..., width].
     """
 

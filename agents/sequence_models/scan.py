@@ -7,7 +7,8 @@ with the resets of Lu et al. 2023 (arXiv 2303.03982, section 4.1). `reset[t]` cl
 *before* element t is added, so a reset costs no element.
 
 Shapes everywhere: a [P], b [T, B, P], reset [T, B] bool, x0 [B, P]; the result is x [T, B, P].
-Complex numbers stay complex: on CPU, pairs of reals were 5 to 25 % slower in every method.
+Complex numbers stay complex: on CPU, pairs of reals were no faster in either method, and up to
+1.6 times as slow.
 """
 
 from functools import partial
@@ -29,7 +30,8 @@ def sequential_scan(a, b, reset, x0, *, reverse=False):
     """
 
     def step(x, inputs):
-        x = recurrence_step(a, *inputs, x)
+        b, reset = inputs
+        x = recurrence_step(a, b, reset, x)
         return x, x
 
     # Unrolling by 2, 4 or 8 was slower on CPU, at every size tried.
@@ -67,7 +69,7 @@ def associative_scan(a, b, reset, x0, *, reverse=False):
     first = -1 if reverse else 0
     b = jnp.asarray(b)  # a cotangent may come as a NumPy array
     b = b.at[first].set(recurrence_step(a, b[first], reset[first], x0))
-    # [T, 1, P], not [T, B, P]: see `_shared_decay_operator`; it halves the memory traffic.
+    # [T, 1, P], not [T, B, P]: see `_shared_decay_operator`. Saves 14 to 28 % of the time on CPU.
     decay = jnp.broadcast_to(a, (b.shape[0], 1, a.shape[0]))
     elements = decay, b, reset[..., None]
     return lax.associative_scan(_shared_decay_operator, elements, reverse=reverse)[1]
