@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0
     if argv[0] not in commands:
-        print(f"metaenvs: unknown command {argv[0]!r}. Choices: {', '.join(commands)}")
+        message = f"unknown command {argv[0]!r}. Choices: {', '.join(commands)}"
+        print(f"metaenvs: {message}", file=sys.stderr)
         return 2
     # Before jax is imported: XLA's C++ start-up chatter is of no use to the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -77,11 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(argv: list[str]) -> None:
-    from agents.console import console, suites_table
+    from agents.console import console, show_suites
     from metaenvs import projections, tasks
 
     argparse.ArgumentParser(prog="metaenvs list").parse_args(argv)
-    console.print(suites_table())
+    show_suites()
     console.print(f"Projection families: {', '.join(projections.FAMILIES)}", soft_wrap=True)
     console.print(f"Tasks: {', '.join(tasks.task_names)}", soft_wrap=True)
     console.print("Any id of gymnax.registered_envs can be made too.")
@@ -110,7 +111,7 @@ def _train(argv: list[str]) -> None:
 def _evaluate(argv: list[str]) -> None:
     command = tyro.cli(EvaluateCommand, args=argv, prog="metaenvs evaluate")
     from agents import evaluate
-    from agents.console import console, evaluation_table
+    from agents.console import console, show_evaluation
     from agents.run_folder import RunError, RunFolder
 
     run = RunFolder.open(command.run)
@@ -118,7 +119,7 @@ def _evaluate(argv: list[str]) -> None:
     if path.exists() and not command.overwrite:
         raise RunError(f"{path} exists; replace it with --overwrite")
     result = evaluate.evaluate(run, command.protocol, command.deterministic)
-    console.print(evaluation_table(result))
+    show_evaluation(result)
     for file in evaluate.write(result, path):
         console.print(f"wrote {file}", soft_wrap=True)
 

@@ -3,12 +3,10 @@
 import time
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-from metaenvs import evaluation
-from metaenvs.evaluation import as_interval, find
 
 console = Console()
 
@@ -69,69 +67,63 @@ class TrainingProgress:
             )
 
 
-def evaluation_table(result: dict[str, Any]) -> Table:
-    """Returns per task and cell: the agent, its controls and the random policy."""
+def show_evaluation(result: dict[str, Any]) -> None:
+    """Print the returns per cell and task: random policy, controls, agent."""
     protocol = result["protocol"]
-    table = Table(
-        title=f"{result['suite']}  {protocol['id']}: return per episode, mean of the first "
-        f"{result['trained_episodes']} [95 % interval], {protocol['trials_per_task']} trials "
-        "per task",
-        title_justify="left",
+    episodes = result["trained_episodes"]
+    console.print(
+        f"\n{result['suite']}, {protocol['id']}: mean return of the first {episodes} episode(s) "
+        f"of a trial, {protocol['trials_per_task']} trials per task, ± half of the 95 % "
+        "interval. wiped/...: the agent with its memory emptied every step or episode. By "
+        "episode: the agent's return in each episode of the trial.",
     )
-    names = ["random", *(w.name for w in _CONTROLS), "agent"]
-    for heading in ("cell", "task", *names, "agent by episode"):
-        table.add_column(heading, justify="left" if heading in ("cell", "task") else "right")
     for cell in protocol["cells"]:
-        cell_name = f"{cell['split']}/{cell['projection']}"
-        entries = {}
-        for name in names:
-            try:
-                entries[name] = find(result, cell_name, name)
-            except ValueError:
-                continue  # this control does not run in this cell
-        agent = entries["agent"]
-        for task in [*agent["tasks"], "mean"]:
-            row = []
-            for name in names:
-                if name not in entries:
-                    row.append("")
-                    continue
-                summary = _of_task(entries[name], task)
-                row.append(str(as_interval(summary["return"])).replace(".0", ""))
-            by_episode = _of_task(agent, task)["return_by_episode"]
-            row.append(" ".join(f"{x['mean']:.0f}" for x in by_episode))
-            style = "bold" if task == "mean" else None
-            table.add_row(cell_name, task, *row, style=style, end_section=task == "mean")
+        console.print(_cell_table(result, f"{cell['split']}/{cell['projection']}"))
+
+
+def _cell_table(result: dict[str, Any], cell: str) -> Table:
+    entries = {entry["policy"]: entry for entry in result["cells"] if entry["cell"] == cell}
+    agent = entries["agent"]
+    names = [*(name for name in entries if name != "agent"), "agent"]
+    table = Table(title=cell.replace("/", " tasks, ") + " projections", box=box.SIMPLE_HEAD)
+    table.title_justify = "left"
+    table.add_column("task", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("carry wiped every ", "wiped/"), justify="right")
+    table.add_column("by episode", justify="right", no_wrap=True)
+    for task in [*agent["tasks"], "mean"]:
+        row = [_with_interval(_of_task(entries[name], task)["return"]) for name in names]
+        by_episode = _of_task(agent, task)["return_by_episode"]
+        row.append(" ".join(f"{x['mean']:.0f}" for x in by_episode))
+        table.add_row(task, *row, style="bold" if task == "mean" else None)
     return table
 
 
-_CONTROLS = (evaluation.WIPED_EVERY_STEP, evaluation.WIPED_EVERY_EPISODE)
+def _with_interval(value: dict[str, float]) -> str:
+    return f"{value['mean']:.0f} ±{(value['high'] - value['low']) / 2:.0f}"
 
 
 def _of_task(entry: dict[str, Any], task: str) -> dict[str, Any]:
     return entry["mean_over_tasks"] if task == "mean" else entry["tasks"][task]
 
 
-def suites_table() -> Table:
-    """All suites: ids, splits, tasks, sizes, families."""
+def show_suites() -> None:
+    """Print all suites: ids, splits, tasks, sizes, families."""
     import metaenvs
     from metaenvs.suites import SUITES
 
-    table = Table(title="Suites", title_justify="left", show_lines=True)
-    for heading in ("id", "train", "held out", "O / A", "projection", "trial", "notes"):
-        table.add_column(heading)
     for suite in SUITES.values():
         env, params = metaenvs.make(suite.id)
-        missing = (
-            f"\nNot yet in it: {', '.join(suite.missing)}" if suite.missing else ""
-        )
-        table.add_row(
-            suite.id,
-            "\n".join(suite.train),
-            "\n".join(suite.held_out),
-            f"{suite.obs_size} / {suite.action_size}",
-            suite.projection,
-            f"{suite.episodes_per_trial} episode(s)\n{env.trial_length(params)} steps",
-            suite.summary + missing,
-        )
-    return table
+        console.print(f"[bold]{suite.id}[/bold]  {suite.summary}", soft_wrap=True)
+        if suite.missing:
+            console.print(f"  not yet in it  {', '.join(suite.missing)}", soft_wrap=True)
+        for heading, value in (
+            ("train", ", ".join(suite.train)),
+            ("held out", ", ".join(suite.held_out)),
+            ("sizes", f"observation {env.observation_size} (projected {suite.obs_size}), "
+             f"action {suite.action_size}"),
+            ("projection", suite.projection),
+            ("trial", f"{suite.episodes_per_trial} episode(s), {env.trial_length(params)} steps"),
+        ):
+            console.print(f"  {heading:<14} {value}", soft_wrap=True, highlight=False)
+        console.print()

@@ -96,9 +96,19 @@ def loss(
     return total, metrics
 
 
-def normalise(advantage: jax.Array) -> jax.Array:
-    """Mean 0, variance 1 over the whole batch."""
-    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+def normalise(advantage: jax.Array, task_id: jax.Array, n_tasks: int) -> jax.Array:
+    """Mean 0 and variance 1 within each task of the batch, `[T, B]`.
+
+    Returns of different tasks differ by orders of magnitude; normalised together, the
+    task that pays most would have the gradient to itself. Task ids are used here only:
+    the agent does not see them.
+    """
+    member = jax.nn.one_hot(task_id, n_tasks)
+    count = jnp.maximum(member.sum((0, 1)), 1.0)
+    mean = jnp.einsum("tb,tbk->k", advantage, member) / count
+    centred = advantage - mean[task_id]
+    variance = jnp.einsum("tb,tbk->k", centred**2, member) / count
+    return centred / (jnp.sqrt(variance)[task_id] + 1e-8)
 
 
 def minibatch(tree: Any, environments: jax.Array) -> Any:

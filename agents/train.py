@@ -81,15 +81,16 @@ class Trainer:
         key = jax.random.fold_in(jax.random.key(self.config.seed), state.update + 1)
         key_rollout, key_epochs = jax.random.split(key)
         first_carry = state.carry
-        state, rollout, returns = self._rollout(state, key_rollout)
+        state, rollout, episodes = self._rollout(state, key_rollout)
         last_value = self._value(state.params, state.carry, state.obs, state.reset)
         advantage, target = ppo.gae(
             rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda
         )
-        batch = (rollout, ppo.normalise(advantage), target)
+        advantage = ppo.normalise(advantage, episodes["task_id"], len(self.env.task_names))
+        batch = (rollout, advantage, target)
         params, opt_state, metrics = self._epochs(state, first_carry, batch, key_epochs)
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
-        metrics |= {"explained_variance": 1.0 - residual, **returns}
+        metrics |= {"explained_variance": 1.0 - residual, **self._returns(episodes)}
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
         return state, metrics
 
@@ -143,7 +144,7 @@ class Trainer:
         keys = jax.random.split(key, self.rollout_length)
         (env_state, obs, reset, carry), (rollout, episodes) = jax.lax.scan(step, loop, keys)
         state = state.replace(env_state=env_state, obs=obs, reset=reset, carry=carry)
-        return state, rollout, self._returns(episodes)
+        return state, rollout, episodes
 
     def _returns(self, episodes: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Sum and number `[n_tasks, episodes_per_trial]` of the returns of ended episodes."""
@@ -169,7 +170,7 @@ class Trainer:
             grads, metrics = jax.grad(loss, has_aux=True)(
                 params, carry, *ppo.minibatch(batch, environments)
             )
-            metrics["grad_norm"] = optax.global_norm(grads)
+            metrics["grad_norm"] = optax.tree.norm(grads)
             updates, opt_state = self.optimiser.update(grads, opt_state, params)
             return (optax.apply_updates(params, updates), opt_state), metrics
 

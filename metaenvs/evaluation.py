@@ -18,7 +18,7 @@ import numpy as np
 
 import metaenvs
 from metaenvs import errors, registry
-from metaenvs.statistics import Interval, mean_interval
+from metaenvs.statistics import mean_interval
 from metaenvs.trial import RandomProjection
 
 SCHEMA = 1
@@ -341,11 +341,6 @@ def find(result: dict[str, Any], cell: str, policy: str) -> dict[str, Any]:
             return entry
     choices = [f"{e['cell']}: {e['policy']}" for e in result["cells"]]
     raise errors.unknown(f"{cell}: {policy}", choices, "cell and policy")
-
-
-def as_interval(value: dict[str, float]) -> Interval:
-    """An interval as read from an evaluation."""
-    return Interval(**value)
 
 
 def save(result: dict[str, Any], path: Path) -> None:

@@ -15,9 +15,6 @@ class Interval:
     low: float
     high: float
 
-    def __str__(self) -> str:
-        return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
-
 
 def mean_interval(strata: Sequence[np.ndarray], resamples: int = 2000) -> Interval:
     """Mean over strata of the mean in each, with a stratified percentile bootstrap.

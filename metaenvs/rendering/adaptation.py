@@ -47,7 +47,7 @@ def save(result: dict[str, Any], path: Path, projection: str | None = None) -> N
     for ax in axes[-1]:
         ax.set_xlabel("step in the trial")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     agent = result["agent"]
     figure.suptitle(
         f"{result['suite']}, {result['protocol']['id']}: {agent.get('memory', 'policy')} "

@@ -1,0 +1,44 @@
+# make demo: train and evaluate the reference agent, small.  make test: all quick tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test slow lint format lock clean
+
+demo: .venv/.installed
+	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
+	$(BIN)/metaenvs evaluate runs/demo --overwrite
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -q
+
+slow: .venv/.installed-dev
+	$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Needs uv (https://docs.astral.sh/uv).
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --upgrade \
+		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit("metaenvs needs Python 3.11 or newer, $(PYTHON) is %d.%d; try make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml requirements.lock | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
