@@ -168,11 +168,10 @@ def differences(a: TrainConfig, b: TrainConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted names of the settings in which `a` and `b` differ, with both values."""
 
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        out = {}
+        out: dict[str, Any] = {}
         for name, value in values.items():
-            out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {
-                prefix + name: value
-            }
+            nested = isinstance(value, dict)
+            out |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
         return out
 
     x, y = flat(dataclasses.asdict(a)), flat(dataclasses.asdict(b))

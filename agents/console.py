@@ -120,8 +120,11 @@ def show_suites() -> None:
         for heading, value in (
             ("train", ", ".join(suite.train)),
             ("held out", ", ".join(suite.held_out)),
-            ("sizes", f"observation {env.observation_size} (projected {suite.obs_size}), "
-             f"action {suite.action_size}"),
+            (
+                "sizes",
+                f"observation {env.observation_size} (projected {suite.obs_size}), "
+                f"action {suite.action_size}",
+            ),
             ("projection", suite.projection),
             ("trial", f"{suite.episodes_per_trial} episode(s), {env.trial_length(params)} steps"),
         ):

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from agents.console import TrainingProgress, console
 from agents.config import TrainConfig
+from agents.console import TrainingProgress, console
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 

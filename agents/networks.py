@@ -13,8 +13,7 @@ from agents.config import ModelConfig
 LOG_STD_MIN, LOG_STD_MAX = -4.0, 0.5
 
 
-@struct.dataclass
-class Gaussian:
+class Gaussian(struct.PyTreeNode):
     """A diagonal normal distribution over actions `[..., action_size]`."""
 
     mean: jax.Array

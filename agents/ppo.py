@@ -13,8 +13,7 @@ from agents.config import PPOConfig
 from agents.networks import Gaussian
 
 
-@struct.dataclass
-class Rollout:
+class Rollout(struct.PyTreeNode):
     """Experience of B environments over T steps; every leaf is `[T, B, ...]`.
 
     Attributes:
@@ -59,9 +58,7 @@ def gae(
         advantage = delta + decay * advantage
         return advantage, advantage
 
-    _, advantages = jax.lax.scan(
-        backward, jnp.zeros_like(last_value), (delta, decay), reverse=True
-    )
+    _, advantages = jax.lax.scan(backward, jnp.zeros_like(last_value), (delta, decay), reverse=True)
     return advantages, advantages + rollout.value
 
 

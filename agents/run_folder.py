@@ -1,9 +1,9 @@
 """The folder of a run: settings, metrics, checkpoints. Nothing in it is lost by accident.
 
-    config.json      settings
-    metrics.jsonl    one line per update
-    checkpoints/     orbax, each written under another name and moved when whole
-    evaluation.json  written by `metaenvs evaluate`
+config.json      settings
+metrics.jsonl    one line per update
+checkpoints/     orbax, each written under another name and moved when whole
+evaluation.json  written by `metaenvs evaluate`
 """
 
 import json
@@ -115,9 +115,7 @@ class RunFolder:
         saved = self._shapes(self._manager.item_metadata(update))
         wanted = self._shapes(like)
         different = sorted(
-            name
-            for name in saved.keys() | wanted.keys()
-            if saved.get(name) != wanted.get(name)
+            name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name)
         )
         if different:
             name = different[0]

@@ -13,8 +13,7 @@ from agents import networks, ppo
 from agents.config import TrainConfig
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """All that training depends on; saved and restored, it continues to the same bits.
 
     Attributes:
@@ -96,16 +95,18 @@ class Trainer:
 
     def _value(self, params, carry, obs, reset):
         constants = self.network.apply(params, method="step_constants")
-        return self.network.apply(params, constants, carry, obs, reset, method="step")[2]
+        return self._act(params, constants, carry, obs, reset)[2]
+
+    def _act(self, params, constants, carry, obs, reset):
+        out: Any = self.network.apply(params, constants, carry, obs, reset, method="step")
+        return out  # carry, policy, value
 
     def _rollout(self, state: TrainState, key: jax.Array):
         constants = self.network.apply(state.params, method="step_constants")
         step_env = jax.vmap(self.env.step, (0, 0, 0, None))
 
         def act(carry, obs, reset):
-            return self.network.apply(
-                state.params, constants, carry, obs, reset, method="step"
-            )
+            return self._act(state.params, constants, carry, obs, reset)
 
         def step(loop, key):
             env_state, obs, reset, carry = loop
@@ -161,7 +162,8 @@ class Trainer:
         config = self.config.ppo
 
         def loss(params, carry, rollout, advantage, target):
-            _, policy, value = self.network.apply(params, carry, rollout.obs, rollout.reset)
+            replayed: Any = self.network.apply(params, carry, rollout.obs, rollout.reset)
+            _, policy, value = replayed
             return ppo.loss(policy, value, rollout, advantage, target, config)
 
         def gradient_step(learner, environments):
@@ -185,7 +187,7 @@ class Trainer:
 
 def env_kwargs(config: TrainConfig) -> dict[str, Any]:
     """Keywords for `metaenvs.make` that the settings ask for."""
-    kwargs = {"observe": config.observe}
+    kwargs: dict[str, Any] = {"observe": config.observe}
     if config.episodes_per_trial is not None:
         kwargs["episodes_per_trial"] = config.episodes_per_trial
     if config.projection is not None:

@@ -1,8 +1,8 @@
 """metaenvs: in-context reinforcement learning over random tasks and projections.
 
-    env, params = metaenvs.make("RandomProjection-v0")
-    obs, state = env.reset(key, params)
-    obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
+env, params = metaenvs.make("RandomProjection-v0")
+obs, state = env.reset(key, params)
+obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 """
 
 from metaenvs import projections, tasks

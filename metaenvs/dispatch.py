@@ -26,7 +26,7 @@ def only_where(
     leaves, treedef = jax.tree.flatten(operands)
 
     def compute_flat(*leaves):
-        return compute(*treedef.unflatten(leaves))
+        return compute(*jax.tree.unflatten(treedef, leaves))
 
     @custom_vmap
     def single(predicate, otherwise, leaves):
@@ -58,9 +58,7 @@ def _batched(compute: Callable[..., Any], shared: list[bool]) -> Callable[..., A
             fresh = jax.vmap(compute, in_axes, axis_size=predicate.shape[0])(*leaves)
             return jax.tree.map(lambda x, y: _where(predicate, x, y), fresh, otherwise)
 
-        return jax.lax.cond(
-            jnp.any(predicate), somewhere, lambda x, _: x, otherwise, leaves
-        )
+        return jax.lax.cond(jnp.any(predicate), somewhere, lambda x, _: x, otherwise, leaves)
 
     @batch.def_vmap
     def _(axis_size, in_batched, predicate, otherwise, leaves):

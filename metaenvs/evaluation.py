@@ -9,8 +9,10 @@ import json
 import platform
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol as TypingProtocol
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 import jax
 import jax.numpy as jnp
@@ -140,6 +142,12 @@ class Trials:
     rewards: np.ndarray
     episode: np.ndarray
 
+    def of(self, tasks: Iterable[str]) -> "Trials":
+        """The trials of some of the tasks."""
+        tasks = tuple(tasks)
+        rows = [self.tasks.index(task) for task in tasks]
+        return Trials(tasks, self.rewards[rows], self.episode[rows])
+
     def returns_by_episode(self, episodes: int) -> np.ndarray:
         """`[n_tasks, n_trials, episodes]`"""
         per_episode = [
@@ -186,7 +194,7 @@ def run_trials(
     _check_actions(policy, env)
     wipe = jnp.array([wiping.every_step, wiping.every_episode])
     length = env.trial_length(params)
-    rewards, episode = _run(policy, env, length, keys, params, wipe)
+    rewards, episode = _run(_Same(policy), env, length, keys, params, wipe)
     shape = (len(tasks), trials_per_task, length)
     return Trials(tasks, np.asarray(rewards).reshape(shape), np.asarray(episode).reshape(shape))
 
@@ -209,7 +217,23 @@ def _check_actions(policy: Policy, env: RandomProjection) -> None:
         )
 
 
-def _run(policy, env, length, keys, params, wipe):
+class _Same:
+    """A policy as a static argument: equal if it is the same object."""
+
+    def __init__(self, policy: Policy):
+        self.policy = policy
+
+    def __eq__(self, other):
+        return isinstance(other, _Same) and self.policy is other.policy
+
+    def __hash__(self):
+        return id(self.policy)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(same, env, length, keys, params, wipe):
+    """Rewards and episode indices, `[n_trials, length]` each."""
+    policy = same.policy
     axes = jax.tree.map(lambda _: None, params).replace(task_weights=0)
 
     def trial(key, params, wipe):
@@ -230,7 +254,7 @@ def _run(policy, env, length, keys, params, wipe):
         loop = (policy.init_carry(1), obs, state, jnp.zeros((), bool), jnp.ones((), bool))
         return jax.lax.scan(step, loop, jnp.arange(length))[1]
 
-    return jax.jit(jax.vmap(trial, in_axes=(0, axes, None)))(keys, params, wipe)
+    return jax.vmap(trial, in_axes=(0, axes, None))(keys, params, wipe)
 
 
 def evaluate(
@@ -262,35 +286,33 @@ def evaluate(
         protocol = errors.lookup(PROTOCOLS, protocol, "protocol")
     trained_episodes = min(trained_episodes, protocol.episodes_per_trial)
     cells = []
-    for cell in protocol.cells:
+    for projection in dict.fromkeys(cell.projection for cell in protocol.cells):
+        here = [cell for cell in protocol.cells if cell.projection == projection]
         env, _ = registry.make(
             env_id,
-            split=cell.split,
-            projection=cell.projection,
+            projection=projection,
             episodes_per_trial=protocol.episodes_per_trial,
             **(env_kwargs or {}),
         )
-        runs = [(RANDOM, RandomPolicy(env.action_size), AGENT)]
-        runs += [(wiping.name, policy, wiping) for wiping in (AGENT, *cell.controls)]
+        runs: list[tuple[str, Policy, Wiping]] = [(RANDOM, RandomPolicy(env.action_size), AGENT)]
+        wipings = dict.fromkeys([AGENT, *(w for cell in here for w in cell.controls)])
+        runs += [(wiping.name, policy, wiping) for wiping in wipings]
         for name, who, wiping in runs:
-            progress(f"{cell.name}: {name}")
+            # Both splits in one batch: one program, one compilation.
+            asking = [c for c in here if name in (RANDOM, AGENT.name) or wiping in c.controls]
+            progress(f"{projection}: {name}")
             trials = run_trials(
                 who,
                 env,
-                env.splits[cell.split],
+                [task for cell in asking for task in env.splits[cell.split]],
                 trials_per_task=protocol.trials_per_task,
                 seed=protocol.seed,
                 wiping=wiping,
             )
-            cells.append(
-                {
-                    "cell": cell.name,
-                    "split": cell.split,
-                    "projection": cell.projection,
-                    "policy": name,
-                    **_summary(trials, protocol, trained_episodes),
-                }
-            )
+            for cell in asking:
+                summary = _summary(trials.of(env.splits[cell.split]), protocol, trained_episodes)
+                about = {"cell": cell.name, "split": cell.split, "projection": projection}
+                cells.append({**about, "policy": name, **summary})
     return {
         "schema": SCHEMA,
         "protocol": dataclasses.asdict(protocol),

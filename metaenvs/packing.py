@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 
-@struct.dataclass
-class Packed:
+class Packed(struct.PyTreeNode):
     """A pytree's floats `[n_floats]` and integers `[n_ints]`, zero-padded."""
 
     floats: jax.Array
@@ -58,7 +57,7 @@ class Packing:
     def pack(self, tree: Any, n_floats: int, n_ints: int) -> Packed:
         """The leaves of `tree` one after the other, padded to the widths given."""
         floats, ints = [], []
-        for leaf, x in zip(self._leaves, self._treedef.flatten_up_to(tree), strict=True):
+        for leaf, x in zip(self._leaves, jax.tree.leaves(tree), strict=True):
             if self._is_float(leaf):
                 floats.append(jnp.ravel(x))
             elif _is_key(leaf.dtype):
@@ -85,13 +84,20 @@ class Packing:
             if _is_key(leaf.dtype):
                 data = jax.eval_shape(jax.random.key_data, leaf)
                 bits = jax.lax.bitcast_convert_type(part, jnp.uint32).reshape(data.shape)
-                leaves.append(jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf)))
+                leaves.append(jax.random.wrap_key_data(bits, impl=_key_impl(leaf)))
             elif leaf.dtype == jnp.uint32:
                 bits = jax.lax.bitcast_convert_type(part, jnp.uint32)
                 leaves.append(bits.reshape(leaf.shape))
             else:
                 leaves.append(part.astype(leaf.dtype).reshape(leaf.shape))
-        return self._treedef.unflatten(leaves)
+        return jax.tree.unflatten(self._treedef, leaves)
+
+
+def _key_impl(leaf: jax.ShapeDtypeStruct) -> Any:
+    """The generator of a typed key, which is known of an array only, not of its shape."""
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), leaf)
+    return found[0]
 
 
 def _join(parts: list[jax.Array], width: int, dtype) -> jax.Array:

@@ -128,7 +128,7 @@ class TaskSet:
             def control_step(key, state, action, params):
                 x, state, reward, terminated, _ = task.step_env(key, state, action, params)
                 over = terminated | task.is_truncated(state, params)
-                return self._padded(x), state, reward, terminated, over
+                return self._padded(x), state, jnp.asarray(reward, jnp.float32), terminated, over
 
             def step(key, row, all_params, packed, u):
                 params = _row(all_params[program], row)
@@ -137,15 +137,20 @@ class TaskSet:
                 action = low + (u[: box.shape[0]] + 1.0) * 0.5 * (high - low)
                 state = self._packings[program].unpack(packed)
 
-                def repeat(carry, key):
-                    return _hold_if_over(carry, control_step(key, carry[1], action, params)), None
+                if self.action_repeat == 1:
+                    result = control_step(key, state, action, params)
+                else:
 
-                keys = jax.random.split(key, self.action_repeat)
-                result = control_step(keys[0], state, action, params)
-                if self.action_repeat > 1:
-                    result, _ = jax.lax.scan(repeat, result, keys[1:])
+                    def repeat(before, key):
+                        after = control_step(key, before[1], action, params)
+                        return _hold_if_over(before, after), None
+
+                    no, nothing = jnp.zeros((), bool), jnp.zeros((), jnp.float32)
+                    first = (jnp.zeros(self.max_obs), state, nothing, no, no)
+                    result, _ = jax.lax.scan(
+                        repeat, first, jax.random.split(key, self.action_repeat)
+                    )
                 x, state, reward, terminated, over = result
-                reward = jnp.asarray(reward, jnp.float32)
                 return x, self._pack(program, state), reward, terminated, over
 
             return step

@@ -78,7 +78,7 @@ def _check_step(env, params, state, key) -> None:
         _require(
             flag.shape == () and flag.dtype == bool, f"{name} is {flag.dtype}{flag.shape}, not bool"
         )
-    needed = ("terminated", "truncated", "final_observation")
+    needed = ["terminated", "truncated", "final_observation"]
     if isinstance(env, RandomProjection):
         needed += TRIAL_INFO
     for name in needed:
@@ -137,9 +137,7 @@ def _check_walk(env, params, key, steps: int) -> None:
         del info
     # Some of Gymnax's own environments lose a weak type in their first step.
     allowed = 1 if isinstance(env, RandomProjection) else 2
-    _require(
-        traces <= allowed, f"step was traced {traces} times for {steps} steps of one shape"
-    )
+    _require(traces <= allowed, f"step was traced {traces} times for {steps} steps of one shape")
 
 
 def _check_vmap(env, params, key) -> None:

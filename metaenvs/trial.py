@@ -11,15 +11,14 @@ from flax import struct
 from gymnax.environments import environment, spaces
 
 from metaenvs import dispatch, errors, projections, tasks
-from metaenvs.programs import TaskSet
 from metaenvs.packing import Packed
+from metaenvs.programs import TaskSet
 from metaenvs.projections import Projection
 
 OBSERVE = ("action", "reward", "done")
 
 
-@struct.dataclass
-class TrialParams:
+class TrialParams(struct.PyTreeNode):
     """What may change without a new compilation; every leaf may be traced and vmapped.
 
     Attributes:
@@ -36,8 +35,7 @@ class TrialParams:
     task_params: tuple[Any, ...]
 
 
-@struct.dataclass
-class TrialState:
+class TrialState(struct.PyTreeNode):
     """A trial under way.
 
     Attributes:
@@ -155,7 +153,7 @@ class RandomProjection(environment.Environment):
         self.splits = {k: tuple(v) for k, v in (splits or {"all": self.task_names}).items()}
         self.split = next(iter(self.splits)) if split is None else split
         self._episodes_per_trial = episodes_per_trial
-        self.default_params  # an unknown split is refused here, not at the first reset
+        self.params_for(split=self.split)  # an unknown split is refused here, not at a reset
 
     # Two environments that run the same program are one static argument to jit: the
     # splits of a suite then share compilations. `default_params` is no part of this.

@@ -116,10 +116,10 @@ def test_evaluate_writes_what_the_picture_and_others_read(tmp_path):
     assert evaluation.load(path) == json.loads(json.dumps(result))
     assert [(c["cell"], c["policy"]) for c in result["cells"]] == [
         ("train/orthogonal", "random"),
-        ("train/orthogonal", "agent"),
-        ("train/orthogonal", "carry wiped every step"),
         ("held_out/orthogonal", "random"),
+        ("train/orthogonal", "agent"),
         ("held_out/orthogonal", "agent"),
+        ("train/orthogonal", "carry wiped every step"),
     ]
     agent = evaluation.find(result, "held_out/orthogonal", "agent")
     tasks = agent["tasks"].values()

@@ -65,8 +65,15 @@ def walk(env, params, n_envs, steps, seed=0):
         )
         next_obs, next_state, reward, terminated, truncated, info = out
         record = dict(
-            obs=obs, state=state, action=action, reward=reward, next_obs=next_obs,
-            terminated=terminated, truncated=truncated, next_state=next_state, info=info,
+            obs=obs,
+            state=state,
+            action=action,
+            reward=reward,
+            next_obs=next_obs,
+            terminated=terminated,
+            truncated=truncated,
+            next_state=next_state,
+            info=info,
         )
         return (next_obs, next_state), record
 
@@ -128,7 +135,7 @@ def test_episodes_start_from_fresh_states(lite):
 
 def test_observation_parts_stand_where_documented(lite):
     env, params = lite
-    (first_obs, first_state), r = walk(env, params, n_envs=32, steps=2 * SHORT)
+    (first_obs, _), r = walk(env, params, n_envs=32, steps=2 * SHORT)
     first_obs = np.asarray(first_obs)
     assert first_obs.shape == (32, 16)
     assert (first_obs[:, 12:] == 0).all()
@@ -168,7 +175,7 @@ def test_final_observation_is_what_would_have_come_next(lite):
 
 
 def test_a_trial_is_the_bare_task_behind_its_projection():
-    env, params = metaenvs.make("RandomProjection-v0", split="held_out")
+    env, _ = metaenvs.make("RandomProjection-v0", split="held_out")
     for task_name in env.splits["held_out"]:
         task = tasks.make(task_name)
         only = env.params_for(tasks=[task_name])
@@ -201,7 +208,11 @@ def test_step_equals_gymnax_own_auto_reset(lite):
 def test_action_repeat_sums_rewards_and_stops_at_the_episode_end():
     task = Counter("counter", TaskParams(max_steps_in_episode=1000))
     env = metaenvs.RandomProjection(
-        [task], obs_size=2, action_size=1, projection="identity", action_repeat=2,
+        [task],
+        obs_size=2,
+        action_size=1,
+        projection="identity",
+        action_repeat=2,
         episodes_per_trial=2,
     )
     _, state = env.reset(jax.random.key(0))

@@ -9,8 +9,7 @@ from flax import struct
 from metaenvs.projections.linear_algebra import pseudo_inverse
 
 
-@struct.dataclass
-class Projection:
+class Projection(struct.PyTreeNode):
     """The linear maps of one trial, zero-padded so that all tasks share one shape.
 
     `observation [obs_size, max_obs]` takes a task's observation to the agent's;
@@ -67,9 +66,7 @@ class ProjectionFamily:
         """`[max_act, action_size]` whose first n_act rows are linearly independent."""
         raise NotImplementedError
 
-    def sample(
-        self, key: jax.Array, n_obs: jax.Array | int, n_act: jax.Array | int
-    ) -> Projection:
+    def sample(self, key: jax.Array, n_obs: jax.Array | int, n_act: jax.Array | int) -> Projection:
         """Draw a projection for a task with `n_obs` observations and `n_act` actions.
 
         Both counts may be traced, so that one program serves tasks of all sizes.

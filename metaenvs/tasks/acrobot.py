@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.tasks.physics.inertia import capsule_inertia
@@ -15,7 +14,6 @@ _TIMESTEP = 0.01
 _TARGET_RADIUS = 0.2
 
 
-@struct.dataclass
 class AcrobotParams(TaskParams):
     """`sparse` chooses the task; the rest is the dynamics.
 

@@ -12,8 +12,7 @@ TState = TypeVar("TState", bound="TaskState")
 TParams = TypeVar("TParams", bound="TaskParams")
 
 
-@struct.dataclass
-class TaskState:
+class TaskState(struct.PyTreeNode):
     """MuJoCo's coordinates of a task, in MuJoCo's order, and the control steps taken."""
 
     qpos: jax.Array
@@ -21,8 +20,7 @@ class TaskState:
     time: jax.Array
 
 
-@struct.dataclass
-class TaskParams:
+class TaskParams(struct.PyTreeNode):
     """Data by which the tasks of one domain differ; every leaf may be traced and vmapped."""
 
     max_steps_in_episode: int = 1000
@@ -86,7 +84,7 @@ class DMControlTask(Task, Generic[TState, TParams]):
 
     @property
     def program(self) -> Hashable:
-        return type(self)
+        return type(self).__qualname__, id(type(self))
 
     def reset_env(self, key: jax.Array, params: TParams) -> tuple[jax.Array, TState]:
         state = self.initial_state(key, params)

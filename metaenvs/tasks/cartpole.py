@@ -5,7 +5,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.tasks.physics.inertia import capsule_inertia
@@ -18,7 +17,6 @@ _TIMESTEP = 0.01
 _LIMIT_TIME_CONSTANT = 0.08
 
 
-@struct.dataclass
 class CartpoleParams(TaskParams):
     """`swing_up` and `sparse` choose the task; the rest is the dynamics.
 

@@ -4,7 +4,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.tasks.physics.inertia import sphere_inertia
@@ -16,7 +15,6 @@ _TIMESTEP = 0.02
 _COSINE_BOUND = math.cos(math.radians(8.0))
 
 
-@struct.dataclass
 class PendulumParams(TaskParams):
     """A solid ball of `mass` kg and `radius` m, its centre `length` m from the hinge.
 

@@ -4,7 +4,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.tasks.physics.integrators import semi_implicit_euler
@@ -17,14 +16,12 @@ _TIMESTEP = 0.02
 _SMALLEST_ANGLE = math.acos(0.9)
 
 
-@struct.dataclass
 class PointMassState(TaskState):
     """`directions [2, 2]`: row i is the unit vector along which action i pushes."""
 
     directions: jax.Array
 
 
-@struct.dataclass
 class PointMassParams(TaskParams):
     """`random_directions` chooses the task (True: hard).
 

@@ -4,7 +4,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.tasks.physics.inertia import (
@@ -22,14 +21,12 @@ from metaenvs.tasks.rewards import tolerance
 _TIMESTEP = 0.02
 
 
-@struct.dataclass
 class ReacherState(TaskState):
     """`target [2]`: position (m) of the target's centre in the plane of the arm."""
 
     target: jax.Array
 
 
-@struct.dataclass
 class ReacherParams(TaskParams):
     """`target_size` (radius, m) chooses the task.
 

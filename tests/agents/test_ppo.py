@@ -15,8 +15,14 @@ def rollout(**fields):
     zeros = jnp.zeros((t, b))
     given = {k: jnp.asarray(v) for k, v in fields.items()}
     blank = dict(
-        obs=zeros[..., None], reset=zeros > 0, action=zeros[..., None], log_prob=zeros,
-        value=zeros, terminated=zeros > 0, truncated=zeros > 0, final_value=zeros,
+        obs=zeros[..., None],
+        reset=zeros > 0,
+        action=zeros[..., None],
+        log_prob=zeros,
+        value=zeros,
+        terminated=zeros > 0,
+        truncated=zeros > 0,
+        final_value=zeros,
     )
     return ppo.Rollout(**{**blank, **given})
 

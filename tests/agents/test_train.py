@@ -148,7 +148,7 @@ def test_divergence_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, m
         return state, {**metrics, "loss": loss}
 
     monkeypatch.setattr(Trainer, "update", diverge)
-    with pytest.raises(loop.DivergedError, match="nan in update 3; .* that of update 2"):
+    with pytest.raises(loop.DivergedError, match=r"nan in update 3; .* that of update 2"):
         loop.train(run)
     assert len(run.read_metrics()) == 2
 
@@ -157,7 +157,7 @@ def test_config_survives_json():
     for config in configs.PRESETS.values():
         assert configs.from_json(configs.to_json(config)) == config
     text = json.dumps({**dataclasses.asdict(TINY), "envz": 3})
-    with pytest.raises(ValueError, match="unknown field of TrainConfig 'envz'.*Choices:.* envs,"):
+    with pytest.raises(ValueError, match=r"unknown field of TrainConfig 'envz'.*Choices:.* envs,"):
         configs.from_json(text)
 
 

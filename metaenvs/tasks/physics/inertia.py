@@ -4,26 +4,27 @@ Lengths in m, masses in kg, inertias in kg m^2 about the geom's own centre. Argu
 may be traced.
 """
 
-import jax
 import numpy as np
 
+from metaenvs.types import Scalar
 
-def sphere_mass(radius: jax.Array, density: jax.Array) -> jax.Array:
+
+def sphere_mass(radius: Scalar, density: Scalar) -> Scalar:
     """Mass of a solid sphere; `density` in kg/m^3."""
     return density * (4.0 / 3.0 * np.pi) * radius**3
 
 
-def sphere_inertia(mass: jax.Array, radius: jax.Array) -> jax.Array:
+def sphere_inertia(mass: Scalar, radius: Scalar) -> Scalar:
     """Moment of inertia of a solid sphere about any diameter."""
     return 0.4 * mass * radius**2
 
 
-def capsule_mass(length: jax.Array, radius: jax.Array, density: jax.Array) -> jax.Array:
+def capsule_mass(length: Scalar, radius: Scalar, density: Scalar) -> Scalar:
     """Mass of a capsule whose cylinder is `length` long, caps not counted."""
     return density * np.pi * radius**2 * (length + 4.0 / 3.0 * radius)
 
 
-def capsule_inertia(mass: jax.Array, length: jax.Array, radius: jax.Array) -> jax.Array:
+def capsule_inertia(mass: Scalar, length: Scalar, radius: Scalar) -> Scalar:
     """Moment of inertia of a capsule about an axis across it.
 
     `length` is the cylinder's: a MuJoCo capsule given by `fromto` has its two end

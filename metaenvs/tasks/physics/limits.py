@@ -8,6 +8,8 @@ written here. See "Constraint model" and "Solver parameters" in MuJoCo's documen
 import jax
 import jax.numpy as jnp
 
+from metaenvs.types import Scalar
+
 # MuJoCo's default `solimp`. Its sigmoid has midpoint 0.5 and power 2.
 _IMPEDANCE_AT_ZERO = 0.9
 _IMPEDANCE_AT_WIDTH = 0.95
@@ -25,11 +27,11 @@ def limit_force(
     position: jax.Array,
     velocity: jax.Array,
     *,
-    lower: jax.Array,
-    upper: jax.Array,
+    lower: Scalar,
+    upper: Scalar,
     free_acceleration: jax.Array,
-    inverse_inertia: jax.Array,
-    inverse_weight: jax.Array,
+    inverse_inertia: Scalar,
+    inverse_weight: Scalar,
     timestep: float,
     time_constant: float = 0.02,
 ) -> jax.Array:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import jax
 
+from metaenvs.types import Scalar
+
 
 class TwoLink(NamedTuple):
     """What the motion of two links depends on, besides the forces; all in kg m^2.
@@ -19,17 +21,17 @@ class TwoLink(NamedTuple):
     of its centre of mass from the joint.
     """
 
-    first: jax.Array
-    second: jax.Array
-    coupling: jax.Array
+    first: Scalar
+    second: Scalar
+    coupling: Scalar
 
 
 class SymmetricMatrix(NamedTuple):
     """The 2x2 matrix `[[xx, xy], [xy, yy]]`."""
 
-    xx: jax.Array
-    xy: jax.Array
-    yy: jax.Array
+    xx: Scalar
+    xy: Scalar
+    yy: Scalar
 
     def inverse(self) -> "SymmetricMatrix":
         scale = 1.0 / (self.xx * self.yy - self.xy * self.xy)
@@ -39,7 +41,7 @@ class SymmetricMatrix(NamedTuple):
         return self.xx * x + self.xy * y, self.xy * x + self.yy * y
 
 
-def mass_matrix(links: TwoLink, cos_bend: jax.Array) -> SymmetricMatrix:
+def mass_matrix(links: TwoLink, cos_bend: Scalar) -> SymmetricMatrix:
     """In absolute angles; `cos_bend` is the cosine of the relative (second) joint angle."""
     return SymmetricMatrix(links.first, links.coupling * cos_bend, links.second)
 
