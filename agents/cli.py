@@ -68,13 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.run_folder import RunError
 
     try:
-        commands[argv[0]](argv[1:])
+        return commands[argv[0]](argv[1:]) or 0
     except (ValueError, TypeError, RunError, DivergedError) as error:
         print(f"metaenvs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _list(argv: list[str]) -> None:
@@ -88,7 +87,7 @@ def _list(argv: list[str]) -> None:
     console.print("Any id of gymnax.registered_envs can be made too.")
 
 
-def _train(argv: list[str]) -> None:
+def _train(argv: list[str]) -> int:
     preset = argparse.ArgumentParser(prog="metaenvs train", add_help=False, allow_abbrev=False)
     preset.add_argument("--preset", default="demo")
     name = preset.parse_known_args(argv)[0].preset
@@ -100,12 +99,12 @@ def _train(argv: list[str]) -> None:
     from agents.run_folder import RunFolder
 
     path = command.out or loop.default_path(command.config)
+    loop.check(command.config)
     if command.resume:
         run = RunFolder.resume(path, command.config)
     else:
-        loop.check(command.config)
         run = RunFolder.create(path, command.config, command.overwrite)
-    loop.train(run)
+    return 0 if loop.train(run) else 130
 
 
 def _evaluate(argv: list[str]) -> None:

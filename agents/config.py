@@ -32,19 +32,19 @@ class ModelConfig:
 class PPOConfig:
     """Proximal policy optimisation."""
 
-    learning_rate: float = 3e-4
+    learning_rate: float = 1.5e-3
     anneal: bool = True
     """Lower the learning rate linearly to zero over the run."""
-    gamma: float = 0.995
+    gamma: float = 0.99
     gae_lambda: float = 0.95
     clip: float = 0.2
     value_coef: float = 0.5
     entropy_coef: float = 0.0
     max_grad_norm: float = 0.5
     epochs: int = 4
-    minibatches: int = 8
+    minibatches: int = 4
     """Each holds whole sequences of envs / minibatches environments."""
-    reward_scale: float = 0.02
+    reward_scale: float = 0.05
     """Rewards are multiplied by it before returns are formed, so that values are near 1."""
 
 
@@ -62,7 +62,7 @@ class TrainConfig:
     """None: the suite's own."""
     observe: tuple[str, ...] = ("action", "reward", "done")
     seed: int = 0
-    steps: int = 1_000_000
+    steps: int = 10_000_000
     """Environment steps, all environments together."""
     envs: int = 64
     trials_per_rollout: int = 1
@@ -99,7 +99,7 @@ PRESETS: dict[str, TrainConfig] = {
             steps=50_000_000,
             envs=256,
             model=ModelConfig(layers=4, width=128, state_size=64, encoder=(128,), head=(128,)),
-            ppo=PPOConfig(minibatches=8),
+            ppo=PPOConfig(learning_rate=1e-3, gamma=0.995, minibatches=8),
         ),
         # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
         # Their algorithm is Muesli; the settings of PPO are ours.

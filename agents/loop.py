@@ -1,6 +1,8 @@
 """The training loop: updates, metrics, checkpoints."""
 
 import math
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,10 +30,38 @@ def check(config: TrainConfig) -> None:
     Trainer(config)
 
 
-def train(run: RunFolder) -> None:
+class StopRequest:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop after the present update.
+
+    A second one interrupts at once.
+    """
+
+    def __init__(self):
+        self.wanted = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: Any) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True
+        console.print("stopping after this update")
+
+
+def train(run: RunFolder) -> bool:
     """Train to the end of the run's budget, from its last checkpoint if it has one.
 
-    Interrupted by Ctrl-C, it writes a checkpoint of the last whole update first.
+    On Ctrl-C or SIGTERM the present update is finished and saved first. Returns whether
+    the end was reached.
 
     Raises:
         DivergedError: if the loss becomes infinite or NaN.
@@ -47,32 +77,33 @@ def train(run: RunFolder) -> None:
         f"{run.path}: {run.config.env}, {trainer.updates} updates of {trainer.steps_per_update:,} "
         f"steps ({run.config.envs} environments x {trainer.rollout_length}), "
         f"{_n_params(state.params):,} parameters, {jax.default_backend()}"
-        + (f"; continues after update {done}" if done else "")
+        + (f"; continues after update {done}" if done else ""),
+        soft_wrap=True,
     )
-    writer = SummaryWriter(str(run.path), purge_step=done * trainer.steps_per_update)
-    try:
-        with TrainingProgress(trainer.updates, done) as progress:
-            while done < trainer.updates:
-                start = time.perf_counter()
-                state, metrics = trainer.update(state)
-                line = _line(trainer, done + 1, jax.device_get(metrics), start)
-                done += 1
-                if not math.isfinite(line["loss"]):
-                    raise DivergedError(
-                        f"loss is {line['loss']} in update {done}; the last good checkpoint "
-                        f"is that of update {run.latest_update} in {run.path}"
-                    )
-                run.log(line)
-                _to_tensorboard(writer, line)
-                progress.show(line)
-                if done % run.config.checkpoint_every == 0 or done == trainer.updates:
-                    run.save(state)
-    except KeyboardInterrupt:
-        run.save(state)
+    with (
+        SummaryWriter(str(run.path), purge_step=done * trainer.steps_per_update) as writer,
+        TrainingProgress(trainer.updates, done) as progress,
+        StopRequest() as stop,
+    ):
+        while done < trainer.updates and not stop.wanted:
+            start = time.perf_counter()
+            state, metrics = trainer.update(state)
+            line = _line(trainer, done + 1, jax.device_get(metrics), start)
+            if not math.isfinite(line["loss"]):
+                raise DivergedError(
+                    f"loss is {line['loss']} in update {done + 1}; the last good checkpoint "
+                    f"is that of update {run.latest_update} in {run.path}"
+                )
+            done += 1
+            run.log(line)
+            _to_tensorboard(writer, line)
+            progress.show(line)
+            last = done == trainer.updates or stop.wanted
+            if last or done % run.config.checkpoint_every == 0:
+                run.save(state)
+    if done < trainer.updates:
         console.print(f"stopped after update {done}; go on with --resume")
-        raise
-    finally:
-        writer.close()
+    return done == trainer.updates
 
 
 def _n_params(params: Any) -> int:

@@ -113,6 +113,21 @@ def test_killed_run_resumes_to_the_same_bits(finished, tmp_path):
         np.testing.assert_array_equal(x, y)
 
 
+def test_a_termination_signal_saves_the_present_update(tmp_path, monkeypatch):
+    run = RunFolder.create(tmp_path / "run", dataclasses.replace(TINY, checkpoint_every=100))
+    update = Trainer.update
+
+    def update_and_terminate(self, state):
+        if int(state.update) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, state)
+
+    monkeypatch.setattr(Trainer, "update", update_and_terminate)
+    assert not loop.train(run)
+    assert run.latest_update == 2 and len(run.read_metrics()) == 2
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
 def test_runs_are_not_overwritten(finished, tmp_path):
     with pytest.raises(RunError, match=r"whole exists.*--resume.*--overwrite"):
         RunFolder.create(finished.path, TINY)
@@ -168,7 +183,7 @@ CLI_ERRORS = [
     (["train", "--projection", "haar"], "unknown projection family 'haar'"),
     (["train", "--model.memory", "rnn"], "unknown sequence model 'rnn'"),
     (["train", "--observe", "rewards"], "'rewards'. Did you mean 'reward'"),
-    (["train", "--envs", "63"], "envs=63 must be a multiple of ppo.minibatches=8"),
+    (["train", "--envs", "63"], "envs=63 must be a multiple of ppo.minibatches=4"),
     (["train", "--steps", "0"], "steps must be at least 1, got 0"),
     (["evaluate", "nowhere"], "nowhere is no run folder"),
 ]
