@@ -74,7 +74,7 @@ def show_evaluation(result: dict[str, Any]) -> None:
     console.print(
         f"\n{result['suite']}, {protocol['id']}: mean return of the first {episodes} episode(s) "
         f"of a trial, {protocol['trials_per_task']} trials per task, ± half of the 95 % "
-        "interval. wiped/...: the agent with its memory emptied every step or episode. By "
+        "interval. wiped: the agent with its memory emptied every step or episode. By "
         "episode: the agent's return in each episode of the trial.",
     )
     for cell in protocol["cells"]:
@@ -89,7 +89,7 @@ def _cell_table(result: dict[str, Any], cell: str) -> Table:
     table.title_justify = "left"
     table.add_column("task", no_wrap=True)
     for name in names:
-        table.add_column(name.replace("carry wiped every ", "wiped/"), justify="right")
+        table.add_column(name.replace("carry wiped every ", "wiped\nevery "), justify="right")
     table.add_column("by episode", justify="right", no_wrap=True)
     for task in [*agent["tasks"], "mean"]:
         row = [_with_interval(_of_task(entries[name], task)["return"]) for name in names]

@@ -1,12 +1,13 @@
 """How per-environment choices are batched: rules that `jax.vmap` applies by itself.
 
-Under `jax.vmap` a `lax.cond` becomes a select: both sides are computed for every
-environment at every step. The function here carries its own batching rule
-(`jax.custom_batching.custom_vmap`), so that a plain `jax.vmap(env.step)` does not pay
-for resets that no environment needs.
+Under `jax.vmap` a `lax.cond` or `lax.switch` becomes a select: every side is computed
+for every environment. The functions here carry batching rules of their own
+(`jax.custom_batching.custom_vmap`), so that a plain `jax.vmap(env.step)` pays neither for
+resets that no environment needs nor for the physics of other environments' tasks.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,76 +24,176 @@ def only_where(
     in the batch, and not at all if it holds nowhere. `compute` must not close over
     traced values: pass them as `operands`.
     """
-    leaves, treedef = jax.tree.flatten(operands)
+    fallback, fallback_tree = jax.tree.flatten(otherwise)
+    leaves, tree = jax.tree.flatten(operands)
+
+    def split(flat):
+        return flat[0], list(flat[1 : 1 + len(fallback)]), list(flat[1 + len(fallback) :])
 
     def compute_flat(*leaves):
-        return compute(*jax.tree.unflatten(treedef, leaves))
+        return jax.tree.leaves(compute(*jax.tree.unflatten(tree, leaves)))
 
-    @custom_vmap
-    def single(predicate, otherwise, leaves):
+    def single(*flat):
+        predicate, fallback, leaves = split(flat)
         return jax.lax.cond(
-            predicate, lambda _, x: compute_flat(*x), lambda x, _: x, otherwise, leaves
+            predicate, lambda f, x: compute_flat(*x), lambda f, x: f, fallback, leaves
         )
 
-    @single.def_vmap
-    def _(axis_size, in_batched, predicate, otherwise, leaves):
-        shared = [not batched for batched in in_batched[2]]
-        inputs = [predicate, otherwise, leaves]
-        predicate, otherwise, _ = _repeat_unbatched(axis_size, in_batched, inputs)
-        out = _batched(compute_flat, shared)(predicate, otherwise, leaves)
+    def many(size, shared, *flat):
+        rows = [
+            jnp.broadcast_to(x, (size, *jnp.shape(x))) if s and i <= len(fallback) else x
+            for i, (x, s) in enumerate(zip(flat, shared, strict=True))
+        ]
+        predicate, fallback_rows, leaves = split(rows)
+        axes = _axes(split(shared)[2])
+
+        def somewhere(rows, leaves):
+            fresh = jax.vmap(compute_flat, axes, axis_size=size)(*leaves)
+            return [
+                jnp.where(predicate.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
+                for x, y in zip(fresh, rows, strict=True)
+            ]
+
+        return jax.lax.cond(
+            jnp.any(predicate), somewhere, lambda rows, _: rows, fallback_rows, leaves
+        )
+
+    out = _with_batch_rule(single, many)(predicate, *fallback, *leaves)
+    return jax.tree.unflatten(fallback_tree, out)
+
+
+def switch(
+    index: jax.Array,
+    branches: Sequence[Callable[..., Any]],
+    *operands: Any,
+    block: Callable[[int], int] | None = None,
+) -> Any:
+    """`branches[index](*operands)`, as `lax.switch`, at the cost of the branches chosen.
+
+    Batched by `jax.vmap` (nested too), rows are sorted by their index and every branch
+    runs on blocks of its own rows, as many as it has: the cost of a batch is the sum of
+    what its rows cost. A branch's last block runs over into the next branch's rows,
+    which that branch then overwrites. `block(size)` gives the rows of a block; where that
+    is the whole batch, all branches run on all rows and one is selected, as `jax.vmap`
+    does by itself. Branches must not close over traced values: pass them as `operands`.
+
+    Raises:
+        ValueError: without branches.
+    """
+    if not branches:
+        raise ValueError("switch needs at least one branch")
+    leaves, tree = jax.tree.flatten(operands)
+
+    def flat(branch):
+        return lambda *leaves: branch(*jax.tree.unflatten(tree, leaves))
+
+    flat_branches = [flat(branch) for branch in branches]
+
+    def single(index, *leaves):
+        return jax.lax.switch(index, flat_branches, *leaves)
+
+    def many(size, shared, index, *leaves):
+        axes = _axes(shared[1:])
+        batched = [jax.vmap(b, axes, axis_size=size) for b in flat_branches]
+        if shared[0]:
+            return jax.lax.switch(index, batched, *leaves)
+        rows = (block or default_block)(size)
+        if len(branches) == 1:
+            return batched[0](*leaves)
+        if rows >= size:
+            return jax.vmap(single, (0, *axes), axis_size=size)(index, *leaves)
+        return _in_blocks(index, flat_branches, leaves, axes, size, rows)
+
+    return _with_batch_rule(single, many)(index, *leaves)
+
+
+def default_block(size: int) -> int:
+    """Rows of a block: about an eighth of the batch; the whole of a small one.
+
+    Small blocks waste less at their ends, large ones spread the cost of starting a
+    program over more rows. Below 128 rows sorting costs more than it saves.
+    """
+    if size < 128:
+        return size
+    least = 32 if jax.default_backend() == "cpu" else 1024
+    return min(size, max(least, 2 ** round(math.log2(size / 8))))
+
+
+def _in_blocks(index, branches, leaves, axes, size: int, rows: int):
+    member = index[:, None] == jnp.arange(len(branches))
+    count = jnp.sum(member, axis=0, dtype=jnp.int32)
+    start = jnp.cumsum(count) - count
+    order = jnp.argsort(index)
+    inverse = jnp.zeros(size, jnp.int32).at[order].set(jnp.arange(size, dtype=jnp.int32))
+    # The last block may run over the end: `rows` more, of any row's values.
+    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1], (rows,))])
+    ordered = [x if a is None else x[padded] for x, a in zip(leaves, axes, strict=True)]
+    batched = [jax.vmap(branch, axes, axis_size=rows) for branch in branches]
+
+    def slice_rows(first):
+        return [
+            x if a is None else jax.lax.dynamic_slice_in_dim(x, first, rows)
+            for x, a in zip(ordered, axes, strict=True)
+        ]
+
+    shapes = jax.eval_shape(lambda: batched[0](*slice_rows(0)))
+    out = jax.tree.map(lambda x: jnp.zeros((size + rows, *x.shape[1:]), x.dtype), shapes)
+    for i, branch in enumerate(batched):
+
+        def one_block(k, out, i=i, branch=branch):
+            first = start[i] + k * rows
+            result = branch(*slice_rows(first))
+            return jax.tree.map(
+                lambda o, r: jax.lax.dynamic_update_slice_in_dim(o, r, first, 0), out, result
+            )
+
+        out = jax.lax.fori_loop(0, (count[i] + rows - 1) // rows, one_block, out)
+    return jax.tree.map(lambda x: x[inverse], out)
+
+
+def _with_batch_rule(single: Callable[..., Any], many: Callable[..., Any]) -> Callable[..., Any]:
+    """`single(*leaves)` that `jax.vmap` turns into `many(size, shared, *leaves)`.
+
+    However deep the nesting, `many` sees one batch axis, the first, of `size` rows;
+    `shared[i]` says that leaf i has none.
+    """
+
+    @custom_vmap
+    def alone(*leaves):
+        return single(*leaves)
+
+    @alone.def_vmap
+    def _(axis_size, in_batched, *leaves):
+        out = _batch(many, axis_size, [not batched for batched in in_batched])(*leaves)
         return out, jax.tree.map(lambda _: True, out)
 
-    return single(predicate, otherwise, leaves)
+    return alone
 
 
-def _batched(compute: Callable[..., Any], shared: list[bool]) -> Callable[..., Any]:
-    """The rule for one batch axis; a further `vmap` is merged into that axis.
-
-    `shared[i]` says that operand i has no batch axis.
-    """
-    in_axes = [None if s else 0 for s in shared]
-
+def _batch(many, size: int, shared: list[bool]):
     @custom_vmap
-    def batch(predicate, otherwise, leaves):
-        def somewhere(otherwise, leaves):
-            fresh = jax.vmap(compute, in_axes, axis_size=predicate.shape[0])(*leaves)
-            return jax.tree.map(lambda x, y: _where(predicate, x, y), fresh, otherwise)
-
-        return jax.lax.cond(jnp.any(predicate), somewhere, lambda x, _: x, otherwise, leaves)
+    def batch(*leaves):
+        return many(size, shared, *leaves)
 
     @batch.def_vmap
-    def _(axis_size, in_batched, predicate, otherwise, leaves):
-        inner = (predicate.shape[1] if in_batched[0] else predicate.shape[0],)
-        still_shared = [s and not b for s, b in zip(shared, in_batched[2], strict=True)]
-        inputs = [predicate, otherwise, leaves]
-        predicate, otherwise, repeated = _repeat_unbatched(axis_size, in_batched, inputs)
+    def _(axis_size, in_batched, *leaves):
+        def merge(x, no_inner, outer):
+            if no_inner and not outer:
+                return x
+            if no_inner:
+                x = jnp.broadcast_to(x[:, None], (axis_size, size, *x.shape[1:]))
+            if not outer:
+                x = jnp.broadcast_to(x, (axis_size, *x.shape))
+            return x.reshape(axis_size * size, *x.shape[2:])
 
-        def with_inner_axis(x, had_no_inner_axis):
-            shape = (axis_size, *inner, *x.shape[1:])
-            return jnp.broadcast_to(x[:, None], shape) if had_no_inner_axis else x
-
-        def merge(x):
-            return x.reshape(-1, *x.shape[2:])
-
-        merged = [
-            original if keep else merge(with_inner_axis(x, s))
-            for original, x, keep, s in zip(leaves, repeated, still_shared, shared, strict=True)
-        ]
-        out = _batched(compute, still_shared)(
-            merge(predicate), jax.tree.map(merge, otherwise), merged
-        )
-        out = jax.tree.map(lambda x: x.reshape(axis_size, *inner, *x.shape[1:]), out)
+        merged = [merge(*leaf) for leaf in zip(leaves, shared, in_batched, strict=True)]
+        still_shared = [s and not b for s, b in zip(shared, in_batched, strict=True)]
+        out = _batch(many, axis_size * size, still_shared)(*merged)
+        out = jax.tree.map(lambda x: x.reshape(axis_size, size, *x.shape[1:]), out)
         return out, jax.tree.map(lambda _: True, out)
 
     return batch
 
 
-def _where(predicate: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.where(predicate.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
-
-
-def _repeat_unbatched(axis_size: int, in_batched: Any, tree: Any) -> Any:
-    def repeat(x, batched):
-        return x if batched else jnp.broadcast_to(x, (axis_size, *jnp.shape(x)))
-
-    return jax.tree.map(repeat, tree, in_batched)
+def _axes(shared: Sequence[bool]) -> list[int | None]:
+    return [None if s else 0 for s in shared]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
+from metaenvs import dispatch
 from metaenvs import tasks as task_table
 from metaenvs.packing import Packed, Packing
 from metaenvs.tasks import Task
@@ -44,6 +45,12 @@ class TaskSet:
         for program, indices in enumerate(self._members):
             self._program_of[indices] = program
             self._row_of[indices] = np.arange(len(indices))
+        cheap = [p for p, i in enumerate(self._members) if self.tasks[i[0]].cheap]
+        alone = [[p] for p in range(len(self._members)) if p not in cheap]
+        self._groups = ([cheap] if cheap else []) + alone
+        self._group_of = np.zeros(len(self._members), np.int32)
+        for group, programs in enumerate(self._groups):
+            self._group_of[programs] = group
         self._packings = [self._packing(self.tasks[i[0]]) for i in self._members]
         # NumPy, so that nothing traced is kept when a set is built inside a transformation.
         self.stacked_params: tuple[Any, ...] = tuple(
@@ -107,7 +114,10 @@ class TaskSet:
 
             return begin
 
-        return self._switch(branch, task_id, key, task_params)
+        # Starts are rare: nothing is gained by sorting for them.
+        branches = self._branches(branch)
+        program, row = self._locate(task_id)
+        return jax.lax.switch(program, branches, key, row, task_params)
 
     def step(
         self,
@@ -155,13 +165,29 @@ class TaskSet:
 
             return step
 
-        return self._switch(branch, task_id, key, task_params, packed, u)
+        program, row = self._locate(task_id)
+        group = jnp.asarray(self._group_of)[program]
+        groups = [self._merged(branch, programs) for programs in self._groups]
+        return dispatch.switch(group, groups, program, key, row, task_params, packed, u)
 
-    def _switch(self, branch, task_id, key, task_params, *operands):
-        branches = [branch(p, self.tasks[i[0]]) for p, i in enumerate(self._members)]
-        row = jnp.asarray(self._row_of)[task_id]
-        program = jnp.asarray(self._program_of)[task_id]
-        return jax.lax.switch(program, branches, key, row, task_params, *operands)
+    def _locate(self, task_id: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A task's program and its row in that program's params."""
+        return jnp.asarray(self._program_of)[task_id], jnp.asarray(self._row_of)[task_id]
+
+    def _branches(self, branch, programs: Sequence[int] | None = None) -> list[Any]:
+        programs = range(len(self._members)) if programs is None else programs
+        return [branch(p, self.tasks[self._members[p][0]]) for p in programs]
+
+    def _merged(self, branch, programs: Sequence[int]):
+        """One branch for several programs, all of which run where it does."""
+        branches = self._branches(branch, programs)
+        place = np.zeros(len(self._members), np.int32)
+        place[programs] = np.arange(len(programs))
+
+        def merged(program, *operands):
+            return jax.lax.switch(jnp.asarray(place)[program], branches, *operands)
+
+        return merged
 
     def _padded(self, x):
         return jnp.zeros(self.max_obs, jnp.float32).at[: x.shape[0]].set(x)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaenvs.dispatch import only_where
+from metaenvs.dispatch import only_where, switch
 
 
 def compute(key, x, shared):
@@ -35,7 +35,9 @@ def test_alone():
     _, key, x = inputs()
     np.testing.assert_array_equal(call(jnp.asarray(False), key, x, shared)["a"], x)
     expected = compute(key, x, shared)["a"]
-    np.testing.assert_allclose(call(jnp.asarray(True), key, x, shared)["a"], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        call(jnp.asarray(True), key, x, shared)["a"], expected, rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("batch", [(6,), (4, 5), (2, 3, 4)])
@@ -47,7 +49,7 @@ def test_vmap_equals_loop(batch):
         function = jax.vmap(function, (0, 0, 0, None))
     out = jax.jit(function)(*args, shared)
     a, b = reference(*args, shared)
-    np.testing.assert_allclose(out["a"], a, rtol=1e-6)
+    np.testing.assert_allclose(out["a"], a, rtol=1e-6, atol=1e-6)
     assert out["b"].ravel().tolist() == b
 
 
@@ -60,7 +62,7 @@ def test_nested_vmap_with_operands_batched_on_one_axis_only(inner):
     out = jax.vmap(jax.vmap(call, inner), (0, 0, 0, {"s": 0}))(predicate, keys, x, shared)
     for i in range(4):
         row = jax.vmap(call, inner)(predicate[i], keys[i], x[i], {"s": shared["s"][i]})
-        np.testing.assert_allclose(out["a"][i], row["a"], rtol=1e-6)
+        np.testing.assert_allclose(out["a"][i], row["a"], rtol=1e-6, atol=1e-6)
 
 
 def test_scan_inside_vmap_and_vmap_inside_scan():
@@ -76,7 +78,7 @@ def test_scan_inside_vmap_and_vmap_inside_scan():
 
     outer = jax.vmap(over_time)(predicate, keys, x)
     single = jnp.stack([over_time(predicate[i], keys[i], x[i]) for i in range(5)])
-    np.testing.assert_allclose(outer, single, rtol=1e-6)
+    np.testing.assert_allclose(outer, single, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("nesting", [1, 2])
@@ -100,3 +102,86 @@ def test_nothing_is_computed_where_no_element_needs_it(nesting):
     jax.block_until_ready(function(x == 0, x))
     jax.effects_barrier()
     assert calls
+
+
+BRANCHES = [
+    lambda key, x, shared: {"y": x * shared["s"], "n": jnp.int32(0)},
+    lambda key, x, shared: {"y": x + jax.random.normal(key, (3,)), "n": jnp.int32(1)},
+    lambda key, x, shared: {"y": jnp.sin(x), "n": jnp.int32(2)},
+    lambda key, x, shared: {"y": jnp.log(-jnp.abs(x)), "n": jnp.int32(3)},  # NaN
+]
+
+
+def choose(index, key, x, shared, block=4):
+    return switch(index, BRANCHES, key, x, shared, block=lambda size: block)
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
+@pytest.mark.parametrize("batch", [(37,), (2, 3, 5)])
+@pytest.mark.parametrize("n_used", [1, 3, 4])
+def test_switch_equals_loop(batch, block, n_used):
+    shared = {"s": jnp.asarray(2.0)}
+    _, keys, x = inputs(*batch)
+    index = jax.random.randint(jax.random.key(1), batch, 0, n_used)
+
+    def function(index, key, x):
+        return choose(index, key, x, shared, block)
+
+    for _ in batch:
+        function = jax.vmap(function)
+    out = jax.jit(function)(index, keys, x)
+    flat = zip(index.ravel(), keys.ravel(), x.reshape(-1, 3), strict=True)
+    expected = [BRANCHES[int(i)](k, v, shared) for i, k, v in flat]
+    got = np.asarray(out["y"]).reshape(-1, 3)
+    np.testing.assert_allclose(got, np.stack([e["y"] for e in expected]), rtol=1e-6, atol=1e-6)
+    assert out["n"].ravel().tolist() == [int(e["n"]) for e in expected]
+
+
+def test_switch_with_an_index_for_the_whole_batch():
+    shared = {"s": jnp.asarray(2.0)}
+    _, keys, x = inputs(6)
+    out = jax.vmap(choose, (None, 0, 0, None))(jnp.asarray(2), keys, x, shared)
+    np.testing.assert_allclose(out["y"], jnp.sin(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(choose(jnp.asarray(2), keys[0], x[0], shared)["y"], jnp.sin(x[0]))
+
+
+def test_switch_runs_each_branch_on_as_many_blocks_as_it_needs():
+    calls = []
+
+    def branch(i):
+        def run(x):
+            jax.debug.callback(lambda: calls.append(i))
+            return x + i
+
+        return run
+
+    def function(index, x):
+        return switch(index, [branch(i) for i in range(3)], x, block=lambda size: 4)
+
+    index = jnp.array([2] * 5 + [0] * 3)
+    jax.block_until_ready(jax.jit(jax.vmap(function))(index, jnp.zeros(8)))
+    jax.effects_barrier()
+    # One block of four for three rows, two for five, none for branch 1.
+    assert sorted(calls) == [0, 2, 2]
+
+
+def test_switch_in_a_scan_under_vmap():
+    shared = {"s": jnp.asarray(0.5)}
+    _, keys, x = inputs(6, 8)
+    index = jax.random.randint(jax.random.key(1), (6, 8), 0, 3)
+
+    def over_time(index, keys, x):
+        def body(carry, step):
+            out = choose(*step, carry, shared)["y"]
+            return out, out
+
+        return jax.lax.scan(body, x[0], (index, keys))[1]
+
+    together = jax.jit(jax.vmap(over_time))(index, keys, x)
+    alone = jnp.stack([over_time(index[i], keys[i], x[i]) for i in range(6)])
+    np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-6)
+
+
+def test_switch_needs_branches():
+    with pytest.raises(ValueError, match="at least one branch"):
+        switch(jnp.asarray(0), [])

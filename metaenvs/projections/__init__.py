@@ -2,13 +2,19 @@
 
 from metaenvs import errors
 from metaenvs.projections.base import Projection, ProjectionFamily
+from metaenvs.projections.free import Free
 from metaenvs.projections.gaussian import Gaussian
 from metaenvs.projections.identity import Identity
 from metaenvs.projections.orthogonal import Orthogonal
+from metaenvs.projections.permutation import Permutation
+from metaenvs.projections.sparse import Sparse
 
 FAMILIES: dict[str, type[ProjectionFamily]] = {
     "orthogonal": Orthogonal,
     "gaussian": Gaussian,
+    "free": Free,
+    "permutation": Permutation,
+    "sparse": Sparse,
     "identity": Identity,
 }
 
@@ -25,5 +31,4 @@ def make(
     return family(obs_size, action_size, max_obs, max_act)
 
 
-__all__ = ["FAMILIES", "Gaussian", "Identity", "Orthogonal", "Projection", "ProjectionFamily"]
-__all__ += ["make"]
+__all__ = ["FAMILIES", "Projection", "ProjectionFamily", "make"]

@@ -31,7 +31,13 @@ class Task(environment.Environment):
 
     Observations and actions are Boxes of rank one. `default_params` are the task's
     own; two tasks with equal `program` run the same code and differ only in them.
+
+    `cheap` tasks step in less time than it takes to sort environments by task: in a
+    batch, all of them run for every environment and one is selected. Others run for
+    their own environments only (see `metaenvs.dispatch.switch`).
     """
+
+    cheap = False
 
     def __init__(self, name: str, params: Any):
         self._name = name
@@ -63,6 +69,7 @@ class DMControlTask(Task, Generic[TState, TParams]):
     There is no termination; an episode is truncated after `max_steps_in_episode`.
     """
 
+    cheap = True
     observation_size: int
     action_size: int
 
