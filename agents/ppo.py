@@ -5,6 +5,7 @@ Source: Schulman et al. 2017 (arXiv 1707.06347), 2016 (GAE, arXiv 1506.02438).
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -46,6 +47,8 @@ def gae(
     last step bootstraps from `final_value`, a terminated one's from nothing.
     `last_value [B]` is the value of the observation after the rollout.
     """
+    chex.assert_equal_shape([rollout.reward, rollout.value, rollout.final_value])
+    chex.assert_shape(last_value, rollout.value.shape[1:])
     next_value = jnp.concatenate([rollout.value[1:], last_value[None]])
     next_value = jnp.where(rollout.truncated, rollout.final_value, next_value)
     next_value = jnp.where(rollout.terminated, 0.0, next_value)
@@ -75,6 +78,7 @@ def loss(
     `policy` and `value` are the network's present answers to `rollout`; `advantage` is
     already normalised.
     """
+    chex.assert_equal_shape([value, target, advantage, rollout.log_prob])
     log_ratio = policy.log_prob(rollout.action) - rollout.log_prob
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
