@@ -1,4 +1,4 @@
-"""The `metaenvs` command: list, train, evaluate."""
+"""The `metaenvs` command: list, train, evaluate, render."""
 
 import argparse
 import dataclasses
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,6 +18,8 @@ USAGE = """usage: metaenvs COMMAND [options]
   list                      suites, splits, tasks, sizes, projection families
   train --preset NAME       train the reference agent; `metaenvs train --help` for all settings
   evaluate RUN              measure a run by the protocol rp-v0-eval1
+  render --task NAME --out FILE.gif
+                            animate a trial, of a random or (--run RUN) a trained agent
 """
 
 
@@ -51,10 +53,36 @@ class EvaluateCommand:
     """Replace an evaluation that is already there."""
 
 
+@dataclasses.dataclass(frozen=True)
+class RenderCommand:
+    """Draw a trial of one task as an animated GIF.
+
+    Above is the task, below what the agent sees of it.
+    """
+
+    task: str
+    """Name of the task; `metaenvs list` shows all."""
+    out: Path
+    """The GIF to write."""
+    run: Path | None = None
+    """Folder of the run whose agent acts, in the suite it was trained on; by default
+    actions are random."""
+    suite: str | None = None
+    """Suite whose sizes and projections are used; by default those of the task alone."""
+    steps: int | None = None
+    """Steps to show; by default 300, or the whole trial if that is shorter."""
+    seed: int = 0
+    """Of the projection, the initial states and the actions."""
+    deterministic: bool = False
+    """Act by the policy's mean instead of sampling from it."""
+    overwrite: bool = False
+    """Replace a file that is already there."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    commands = {"list": _list, "train": _train, "evaluate": _evaluate}
+    commands = {"list": _list, "train": _train, "evaluate": _evaluate, "render": _render}
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0
@@ -121,6 +149,38 @@ def _evaluate(argv: list[str]) -> None:
     show_evaluation(result)
     for file in evaluate.write(result, path):
         console.print(f"wrote {file}", soft_wrap=True)
+
+
+def _render(argv: list[str]) -> None:
+    command = tyro.cli(RenderCommand, args=argv, prog="metaenvs render")
+    if command.run is not None and command.suite is not None:
+        raise ValueError("give --run or --suite, not both: a run has a suite of its own")
+    import metaenvs
+    from agents import evaluate
+    from agents.console import console
+    from agents.run_folder import RunError, RunFolder
+    from metaenvs.rendering import animation
+
+    if command.out.exists() and not command.overwrite:
+        raise RunError(f"{command.out} exists; replace it with --overwrite")
+    env: Any = command.task
+    policy = None
+    if command.run is not None:
+        policy, trainer, _ = evaluate.load(RunFolder.open(command.run), command.deterministic)
+        env = trainer.env
+    elif command.suite is not None:
+        env, _ = metaenvs.make(command.suite)
+    with console.status(f"drawing {command.task}"):
+        animation.save_gif(
+            env,
+            command.out,
+            task=command.task,
+            policy=policy,
+            steps=command.steps,
+            seed=command.seed,
+            overwrite=command.overwrite,
+        )
+    console.print(f"wrote {command.out}", soft_wrap=True)
 
 
 if __name__ == "__main__":

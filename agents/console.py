@@ -125,8 +125,12 @@ def show_suites() -> None:
                 f"observation {env.observation_size} (projected {suite.obs_size}), "
                 f"action {suite.action_size}",
             ),
+            *(
+                (f"dynamics, {split}", ", ".join(f"{k} x {a}-{b}" for k, (a, b) in r.items()))
+                for split, r in suite.dynamics.items()
+            ),
             ("projection", suite.projection),
             ("trial", f"{suite.episodes_per_trial} episode(s), {env.trial_length(params)} steps"),
         ):
-            console.print(f"  {heading:<14} {value}", soft_wrap=True, highlight=False)
+            console.print(f"  {heading:<19} {value}", soft_wrap=True, highlight=False)
         console.print()

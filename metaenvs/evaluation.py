@@ -21,7 +21,7 @@ import numpy as np
 import metaenvs
 from metaenvs import errors, registry
 from metaenvs.statistics import mean_interval
-from metaenvs.trial import RandomProjection
+from metaenvs.trial import RandomProjection, TrialParams
 
 SCHEMA = 1
 
@@ -142,11 +142,9 @@ class Trials:
     rewards: np.ndarray
     episode: np.ndarray
 
-    def of(self, tasks: Iterable[str]) -> "Trials":
+    def rows(self, chosen: slice) -> "Trials":
         """The trials of some of the tasks."""
-        tasks = tuple(tasks)
-        rows = [self.tasks.index(task) for task in tasks]
-        return Trials(tasks, self.rewards[rows], self.episode[rows])
+        return Trials(self.tasks[chosen], self.rewards[chosen], self.episode[chosen])
 
     def returns_by_episode(self, episodes: int) -> np.ndarray:
         """`[n_tasks, n_trials, episodes]`"""
@@ -180,10 +178,31 @@ def run_trials(
         ValueError: unknown task, or a policy whose actions have the wrong shape.
     """
     tasks = tuple(tasks)
-    base = env.params_for(tasks=tasks)
-    task_ids = np.repeat([env.task_names.index(t) for t in tasks], trials_per_task)
-    weights = jnp.asarray(np.eye(len(env.task_names), dtype=np.float32)[task_ids])
-    params = base.replace(task_weights=weights)
+    _check_actions(policy, env)
+    params = [env.params_for(tasks=[task]) for task in tasks]
+    return _run_side_by_side(policy, env, tasks, params, trials_per_task, seed, wiping)
+
+
+def _run_side_by_side(
+    policy: Policy,
+    env: RandomProjection,
+    tasks: tuple[str, ...],
+    params_of_tasks: list[TrialParams],
+    trials_per_task: int,
+    seed: int,
+    wiping: Wiping,
+) -> Trials:
+    """`run_trials` with params of its own for every entry of `tasks`."""
+    params = params_of_tasks[0]
+    params = params.replace(
+        **{
+            field: jax.tree.map(
+                lambda *rows: jnp.repeat(jnp.stack(rows), trials_per_task, axis=0),
+                *(getattr(p, field) for p in params_of_tasks),
+            )
+            for field in _PER_TRIAL
+        }
+    )
     keys = jnp.stack(
         [
             jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _stable_hash(t)), i)
@@ -191,12 +210,15 @@ def run_trials(
             for i in range(trials_per_task)
         ]
     )
-    _check_actions(policy, env)
     wipe = jnp.array([wiping.every_step, wiping.every_episode])
     length = env.trial_length(params)
     rewards, episode = _run(_Same(policy), env, length, keys, params, wipe)
     shape = (len(tasks), trials_per_task, length)
     return Trials(tasks, np.asarray(rewards).reshape(shape), np.asarray(episode).reshape(shape))
+
+
+_PER_TRIAL = ("task_weights", "dynamics")
+"""Params in which side-by-side trials differ; the others are shared."""
 
 
 def _stable_hash(name: str) -> int:
@@ -234,7 +256,8 @@ class _Same:
 def _run(same, env, length, keys, params, wipe):
     """Rewards and episode indices, `[n_trials, length]` each."""
     policy = same.policy
-    axes = jax.tree.map(lambda _: None, params).replace(task_weights=0)
+    axes = jax.tree.map(lambda _: None, params)
+    axes = axes.replace(**dict.fromkeys(_PER_TRIAL, 0))
 
     def trial(key, params, wipe):
         key_reset, key_steps = jax.random.split(key)
@@ -294,6 +317,7 @@ def evaluate(
             episodes_per_trial=protocol.episodes_per_trial,
             **(env_kwargs or {}),
         )
+        _check_actions(policy, env)
         runs: list[tuple[str, Policy, Wiping]] = [(RANDOM, RandomPolicy(env.action_size), AGENT)]
         wipings = dict.fromkeys([AGENT, *(w for cell in here for w in cell.controls)])
         runs += [(wiping.name, policy, wiping) for wiping in wipings]
@@ -301,16 +325,25 @@ def evaluate(
             # Both splits in one batch: one program, one compilation.
             asking = [c for c in here if name in (RANDOM, AGENT.name) or wiping in c.controls]
             progress(f"{projection}: {name}")
-            trials = run_trials(
+            groups = [(cell, env.splits[cell.split]) for cell in asking]
+            trials = _run_side_by_side(
                 who,
                 env,
-                [task for cell in asking for task in env.splits[cell.split]],
-                trials_per_task=protocol.trials_per_task,
-                seed=protocol.seed,
-                wiping=wiping,
+                tuple(task for _, tasks in groups for task in tasks),
+                [
+                    env.params_for(tasks=[task], dynamics=env.dynamics_of(cell.split))
+                    for cell, tasks in groups
+                    for task in tasks
+                ],
+                protocol.trials_per_task,
+                protocol.seed,
+                wiping,
             )
-            for cell in asking:
-                summary = _summary(trials.of(env.splits[cell.split]), protocol, trained_episodes)
+            first = 0
+            for cell, tasks in groups:
+                part = trials.rows(slice(first, first + len(tasks)))
+                first += len(tasks)
+                summary = _summary(part, protocol, trained_episodes)
                 about = {"cell": cell.name, "split": cell.split, "projection": projection}
                 cells.append({**about, "policy": name, **summary})
     return {

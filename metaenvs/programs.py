@@ -12,6 +12,7 @@ from metaenvs import dispatch
 from metaenvs import tasks as task_table
 from metaenvs.packing import Packed, Packing
 from metaenvs.tasks import Task
+from metaenvs.tasks.dynamics import Dynamics
 
 
 class TaskSet:
@@ -102,13 +103,17 @@ class TaskSet:
         return self._packings[self._program_of[task_id]].unpack(packed)
 
     def begin_episode(
-        self, key: jax.Array, task_id: jax.Array, task_params: tuple[Any, ...]
+        self,
+        key: jax.Array,
+        task_id: jax.Array,
+        dynamics: Dynamics,
+        task_params: tuple[Any, ...],
     ) -> tuple[jax.Array, Packed]:
         """A fresh initial state. Returns the observation `[max_obs]` and packed state."""
 
         def branch(program, task):
-            def begin(key, row, all_params):
-                params = _row(all_params[program], row)
+            def begin(key, row, dynamics, all_params):
+                params = task.scaled(_row(all_params[program], row), dynamics)
                 x, state = task.reset_env(key, params)
                 return self._padded(x), self._pack(program, state)
 
@@ -117,12 +122,13 @@ class TaskSet:
         # Starts are rare: nothing is gained by sorting for them.
         branches = self._branches(branch)
         program, row = self._locate(task_id)
-        return jax.lax.switch(program, branches, key, row, task_params)
+        return jax.lax.switch(program, branches, key, row, dynamics, task_params)
 
     def step(
         self,
         key: jax.Array,
         task_id: jax.Array,
+        dynamics: Dynamics,
         packed: Packed,
         u: jax.Array,
         task_params: tuple[Any, ...],
@@ -140,8 +146,8 @@ class TaskSet:
                 over = terminated | task.is_truncated(state, params)
                 return self._padded(x), state, jnp.asarray(reward, jnp.float32), terminated, over
 
-            def step(key, row, all_params, packed, u):
-                params = _row(all_params[program], row)
+            def step(key, row, dynamics, all_params, packed, u):
+                params = task.scaled(_row(all_params[program], row), dynamics)
                 box = task.action_space(params)
                 low, high = jnp.asarray(box.low), jnp.asarray(box.high)
                 action = low + (u[: box.shape[0]] + 1.0) * 0.5 * (high - low)
@@ -168,7 +174,7 @@ class TaskSet:
         program, row = self._locate(task_id)
         group = jnp.asarray(self._group_of)[program]
         groups = [self._merged(branch, programs) for programs in self._groups]
-        return dispatch.switch(group, groups, program, key, row, task_params, packed, u)
+        return dispatch.switch(group, groups, program, key, row, dynamics, task_params, packed, u)
 
     def _locate(self, task_id: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A task's program and its row in that program's params."""

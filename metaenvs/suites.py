@@ -1,7 +1,7 @@
 """The one table of suites: versioned ids with their tasks, splits, family and sizes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from metaenvs.trial import OBSERVE, RandomProjection
 
@@ -19,6 +19,9 @@ class Suite:
     projection: str = "orthogonal"
     episodes_per_trial: int = 1
     action_repeat: int = 1
+    dynamics: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(
+        default_factory=dict
+    )
     missing: tuple[str, ...] = ()
 
     def make(
@@ -30,7 +33,7 @@ class Suite:
     ) -> RandomProjection:
         """The suite's environment; `split` only sets the default `task_weights`."""
         return RandomProjection(
-            self.train + self.held_out,
+            tuple(dict.fromkeys(self.train + self.held_out)),
             obs_size=self.obs_size,
             action_size=self.action_size,
             projection=self.projection if projection is None else projection,
@@ -41,6 +44,7 @@ class Suite:
             observe=observe,
             splits={"train": self.train, "held_out": self.held_out},
             split=split,
+            dynamics=self.dynamics,
             name=self.id,
         )
 
@@ -79,6 +83,18 @@ SUITES: dict[str, Suite] = {
             action_size=2,
             episodes_per_trial=2,
             action_repeat=4,
+        ),
+        Suite(
+            id="RandomProjection-Dynamics-v0",
+            summary="Every trial draws its dynamics; held out: the same tasks, beyond the range.",
+            train=_CONTACT_FREE_TRAIN,
+            held_out=_CONTACT_FREE_TRAIN,
+            obs_size=12,
+            action_size=2,
+            dynamics={
+                "train": dict.fromkeys(("mass", "length", "damping", "gear"), (0.75, 1.25)),
+                "held_out": dict.fromkeys(("mass", "length", "damping", "gear"), (1.3, 1.8)),
+            },
         ),
     )
 }

@@ -14,6 +14,7 @@ from metaenvs import dispatch, errors, projections, tasks
 from metaenvs.packing import Packed
 from metaenvs.programs import TaskSet
 from metaenvs.projections import Projection
+from metaenvs.tasks.dynamics import Dynamics, DynamicsRange, dynamics_range
 
 OBSERVE = ("action", "reward", "done")
 
@@ -25,6 +26,8 @@ class TrialParams(struct.PyTreeNode):
         task_weights: `[n_tasks]` relative frequency of each task, non-negative.
         episodes_per_trial: episodes after which a trial is truncated.
         projection_scale: factor on the projected observation.
+        dynamics: ranges of the factors on each trial's masses, lengths, damping, gears
+            and gravity.
         task_params: for each program of the environment, the params of its tasks,
             stacked along a leading axis (`env.tasks.stacked_params`).
     """
@@ -32,6 +35,7 @@ class TrialParams(struct.PyTreeNode):
     task_weights: jax.Array
     episodes_per_trial: jax.Array
     projection_scale: jax.Array
+    dynamics: DynamicsRange
     task_params: tuple[Any, ...]
 
 
@@ -41,6 +45,7 @@ class TrialState(struct.PyTreeNode):
     Attributes:
         task_id: index into `env.task_names`.
         projection: the trial's linear maps.
+        dynamics: the trial's factors on the task's physical constants.
         task_state: the task's own state, packed (`env.task_state` unpacks it).
         episode_index: episodes of this trial that are over.
         episode_length: steps taken in the present episode.
@@ -51,6 +56,7 @@ class TrialState(struct.PyTreeNode):
 
     task_id: jax.Array
     projection: Projection
+    dynamics: Dynamics
     task_state: Packed
     episode_index: jax.Array
     episode_length: jax.Array
@@ -64,8 +70,9 @@ class RandomProjection(environment.Environment):
 
     Timeline:
 
-    * `reset` draws a task by `params.task_weights` and a projection (M_o, M_a), and
-      starts episode 0.
+    * `reset` draws a task by `params.task_weights`, a projection (M_o, M_a) and, where
+      `params.dynamics` has ranges, factors on the task's physical constants; and starts
+      episode 0.
     * `step` clips the action `a` to [-1, 1]^action_size and moves the task by
       u = clip(M_a a) in its action box. When the task's episode is over (it terminated
       or reached its time limit), the next episode of the *same* task and projection
@@ -109,6 +116,8 @@ class RandomProjection(environment.Environment):
         observe: which of "action", "reward", "done" follow the projected observation.
         splits: named groups of tasks (default: one, "all").
         split: the group from which `default_params` draws (default: the first).
+        dynamics: for splits that draw dynamics parameters: ranges of the factors, as in
+            `params_for`.
         name: shown in messages.
 
     Raises:
@@ -129,6 +138,7 @@ class RandomProjection(environment.Environment):
         observe: Sequence[str] = OBSERVE,
         splits: Mapping[str, Sequence[str]] | None = None,
         split: str | None = None,
+        dynamics: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
         name: str = "RandomProjection",
     ):
         for part in observe:
@@ -153,6 +163,9 @@ class RandomProjection(environment.Environment):
         self.splits = {k: tuple(v) for k, v in (splits or {"all": self.task_names}).items()}
         self.split = next(iter(self.splits)) if split is None else split
         self._episodes_per_trial = episodes_per_trial
+        self._dynamics = dict(dynamics or {})
+        for group in self._dynamics:
+            errors.lookup(self.splits, group, "split")
         self.params_for(split=self.split)  # an unknown split is refused here, not at a reset
 
     # Two environments that run the same program are one static argument to jit: the
@@ -192,16 +205,25 @@ class RandomProjection(environment.Environment):
         split: str | None = None,
         episodes_per_trial: int | None = None,
         projection_scale: float = 1.0,
+        dynamics: Mapping[str, tuple[float, float]] | None = None,
     ) -> TrialParams:
         """Params that draw uniformly from `tasks`, or from a split; same compiled program.
 
+        `dynamics` maps kinds (mass, length, damping, gear, gravity) to the range
+        (low, high) of the factor that each trial draws for all constants of that kind;
+        default: the split's own, which is no randomisation unless the suite says so.
+
         Raises:
-            ValueError: unknown task or split, or both given, or none left.
+            ValueError: unknown task or split, or both given, or none left; unknown
+                kind of dynamics parameter or a bad range.
         """
         if tasks is not None and split is not None:
             raise ValueError(f"give tasks or a split, not both: {tasks!r}, {split!r}")
+        group = split or self.split
         if tasks is None:
-            tasks = errors.lookup(self.splits, split or self.split, "split")
+            tasks = errors.lookup(self.splits, group, "split")
+        if dynamics is None:
+            dynamics = self.dynamics_of(group)
         if isinstance(tasks, str):
             tasks = (tasks,)
         for task in tasks:
@@ -217,8 +239,13 @@ class RandomProjection(environment.Environment):
             task_weights=jnp.asarray(weights),
             episodes_per_trial=jnp.asarray(episodes, jnp.int32),
             projection_scale=jnp.asarray(projection_scale, jnp.float32),
+            dynamics=dynamics_range(dict(dynamics)),
             task_params=jax.tree.map(jnp.asarray, self.tasks.stacked_params),
         )
+
+    def dynamics_of(self, split: str) -> Mapping[str, tuple[float, float]]:
+        """Ranges of the dynamics factors of a split, as `params_for` takes them."""
+        return self._dynamics.get(split, {})
 
     def trial_length(self, params: TrialParams | None = None) -> int:
         """The most steps that a trial can last under `params` (which must be concrete)."""
@@ -302,16 +329,18 @@ class RandomProjection(environment.Environment):
         return obs, state, reward, terminated, truncated, info
 
     def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
-        key_task, key_projection, key_episode = jax.random.split(key, 3)
+        key_task, key_projection, key_dynamics, key_episode = jax.random.split(key, 4)
         task_id = jax.random.categorical(key_task, jnp.log(params.task_weights))
         task_id = task_id.astype(jnp.int32)
         n_obs, n_act = self.tasks.sizes(task_id)
         projection = self.family.sample(key_projection, n_obs, n_act)
-        x, task_state = self.tasks.begin_episode(key_episode, task_id, params.task_params)
+        dynamics = params.dynamics.sample(key_dynamics)
+        x, task_state = self.tasks.begin_episode(key_episode, task_id, dynamics, params.task_params)
         zero, nothing = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
         state = TrialState(
             task_id=task_id,
             projection=projection,
+            dynamics=dynamics,
             task_state=task_state,
             episode_index=zero,
             episode_length=zero,
@@ -330,7 +359,7 @@ class RandomProjection(environment.Environment):
         action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
         u = jnp.clip(state.projection.action @ action, -1.0, 1.0)
         x, task_state, reward, terminated, over = self.tasks.step(
-            key_task, state.task_id, state.task_state, u, params.task_params
+            key_task, state.task_id, state.dynamics, state.task_state, u, params.task_params
         )
         episode_return = state.episode_return + reward
         episode_length = state.episode_length + 1
@@ -351,6 +380,7 @@ class RandomProjection(environment.Environment):
             (x, task_state),
             key_episode,
             state.task_id,
+            state.dynamics,
             params.task_params,
         )
         state = state.replace(

@@ -1,5 +1,7 @@
 """Two links hanging from a pivot, driven at the elbow only."""
 
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 
@@ -52,6 +54,15 @@ class Acrobot(DMControlTask[TaskState, AcrobotParams]):
     Source: dm_control/suite/acrobot.py and acrobot.xml.
     """
 
+    dynamics = MappingProxyType(
+        {
+            "mass": ("upper_mass", "lower_mass"),
+            "length": ("upper_length", "lower_length"),
+            "damping": ("damping",),
+            "gear": ("gear",),
+            "gravity": ("gravity",),
+        }
+    )
     observation_size = 6
     action_size = 1
 

@@ -1,12 +1,14 @@
 """What a task is: a Gymnax environment with Box spaces and parameters of its own."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
+
+from metaenvs.tasks.dynamics import Dynamics
 
 TState = TypeVar("TState", bound="TaskState")
 TParams = TypeVar("TParams", bound="TaskParams")
@@ -35,9 +37,13 @@ class Task(environment.Environment):
     `cheap` tasks step in less time than it takes to sort environments by task: in a
     batch, all of them run for every environment and one is selected. Others run for
     their own environments only (see `metaenvs.dispatch.switch`).
+
+    `dynamics` names, for each kind of factor in `metaenvs.tasks.dynamics.Dynamics`, the
+    fields of the params that it scales.
     """
 
     cheap = False
+    dynamics: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, name: str, params: Any):
         self._name = name
@@ -55,6 +61,15 @@ class Task(environment.Environment):
     def program(self) -> Hashable:
         """Equal for tasks that one compiled branch can serve."""
         return id(self)
+
+    def scaled(self, params: Any, factors: Dynamics) -> Any:
+        """`params` with the constants of each kind multiplied by its factor."""
+        changed = {
+            field: getattr(params, field) * getattr(factors, kind)
+            for kind, fields in self.dynamics.items()
+            for field in fields
+        }
+        return params.replace(**changed) if changed else params
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -1,6 +1,7 @@
 """A cart on a rail that must hold, or swing up, a pole."""
 
 import math
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +59,15 @@ class Cartpole(DMControlTask[TaskState, CartpoleParams]):
     Source: dm_control/suite/cartpole.py and cartpole.xml.
     """
 
+    dynamics = MappingProxyType(
+        {
+            "mass": ("cart_mass", "pole_mass"),
+            "length": ("pole_length",),
+            "damping": ("slider_damping", "hinge_damping"),
+            "gear": ("gear",),
+            "gravity": ("gravity",),
+        }
+    )
     observation_size = 5
     action_size = 1
 

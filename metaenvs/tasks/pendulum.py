@@ -1,6 +1,7 @@
 """A pendulum whose motor is too weak to lift it in one go."""
 
 import math
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,15 @@ class Pendulum(DMControlTask[TaskState, PendulumParams]):
     Source: dm_control/suite/pendulum.py and pendulum.xml.
     """
 
+    dynamics = MappingProxyType(
+        {
+            "mass": ("mass",),
+            "length": ("length",),
+            "damping": ("damping",),
+            "gear": ("gear",),
+            "gravity": ("gravity",),
+        }
+    )
     observation_size = 3
     action_size = 1
 

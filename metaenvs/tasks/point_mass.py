@@ -1,6 +1,7 @@
 """A ball on a table that must be brought to the middle."""
 
 import math
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,13 @@ class PointMass(DMControlTask[PointMassState, PointMassParams]):
     Source: dm_control/suite/point_mass.py and point_mass.xml.
     """
 
+    dynamics = MappingProxyType(
+        {
+            "mass": ("mass",),
+            "damping": ("damping",),
+            "gear": ("gear",),
+        }
+    )
     observation_size = 4
     action_size = 2
 

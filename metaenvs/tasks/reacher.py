@@ -1,6 +1,7 @@
 """A planar arm of two links that must bring its finger to a target."""
 
 import math
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,14 @@ class Reacher(DMControlTask[ReacherState, ReacherParams]):
     Source: dm_control/suite/reacher.py and reacher.xml.
     """
 
+    dynamics = MappingProxyType(
+        {
+            "mass": ("density",),
+            "length": ("arm_length", "hand_length", "reach"),
+            "damping": ("damping",),
+            "gear": ("gear",),
+        }
+    )
     observation_size = 6
     action_size = 2
 

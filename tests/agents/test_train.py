@@ -177,7 +177,7 @@ def test_config_survives_json():
 
 
 CLI_ERRORS = [
-    (["trane"], "unknown command 'trane'. Choices: list, train, evaluate"),
+    (["trane"], "unknown command 'trane'. Choices: list, train, evaluate, render"),
     (["train", "--preset", "demmo"], "unknown preset 'demmo'. Did you mean 'demo'"),
     (["train", "--env", "RandomProjection-v9"], "unknown environment id 'RandomProjection-v9'"),
     (["train", "--projection", "haar"], "unknown projection family 'haar'"),
