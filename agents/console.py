@@ -115,8 +115,6 @@ def show_suites() -> None:
     for suite in SUITES.values():
         env, params = metaenvs.make(suite.id)
         console.print(f"[bold]{suite.id}[/bold]  {suite.summary}", soft_wrap=True)
-        if suite.missing:
-            console.print(f"  not yet in it  {', '.join(suite.missing)}", soft_wrap=True)
         for heading, value in (
             ("train", ", ".join(suite.train)),
             ("held out", ", ".join(suite.held_out)),

@@ -1,5 +1,7 @@
 """The trial's timeline, against bare tasks run by hand."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from gymnax.environments import environment
 
 import metaenvs
 from metaenvs import tasks, testing
+from metaenvs.suites import SUITES
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 
 SHORT = 5  # steps of an episode
@@ -36,6 +39,13 @@ class Counter(DMControlTask):
         return obs, state, reward, state.time >= 3, info
 
 
+def contact_free(**changes):
+    """The Lite suite without its action repeat: dm_control's control steps."""
+    suite = dataclasses.replace(SUITES["RandomProjection-Lite-v0"], action_repeat=1, **changes)
+    env = suite.make()
+    return env, env.default_params
+
+
 def short(env, params, length=SHORT):
     """The same params with shorter episodes."""
     task_params = tuple(
@@ -47,7 +57,7 @@ def short(env, params, length=SHORT):
 
 @pytest.fixture(scope="module")
 def lite():
-    env, params = metaenvs.make("RandomProjection-v0", episodes_per_trial=2)
+    env, params = contact_free()
     return env, short(env, params)
 
 
@@ -157,7 +167,7 @@ def test_observation_parts_stand_where_documented(lite):
     ("observe", "size"), [((), 12), (("reward", "done"), 14), (("done", "action"), 15)]
 )
 def test_observe_selects_parts(observe, size):
-    env, params = metaenvs.make("RandomProjection-v0", observe=observe)
+    env, params = metaenvs.make("RandomProjection-Lite-v0", observe=observe)
     obs, _ = env.reset(jax.random.key(0), params)
     assert obs.shape == (size,) == env.observation_space(params).shape
 
@@ -175,7 +185,7 @@ def test_final_observation_is_what_would_have_come_next(lite):
 
 
 def test_a_trial_is_the_bare_task_behind_its_projection():
-    env, _ = metaenvs.make("RandomProjection-v0", split="held_out")
+    env, _ = contact_free()
     for task_name in env.splits["held_out"]:
         task = tasks.make(task_name)
         only = env.params_for(tasks=[task_name])
@@ -269,8 +279,8 @@ def test_tasks_are_drawn_by_weight(lite):
 
 
 def test_splits_share_one_compilation():
-    train, train_params = metaenvs.make("RandomProjection-v0", split="train")
-    held_out, held_out_params = metaenvs.make("RandomProjection-v0", split="held_out")
+    train, train_params = metaenvs.make("RandomProjection-Lite-v0", split="train")
+    held_out, held_out_params = metaenvs.make("RandomProjection-Lite-v0", split="held_out")
     assert train == held_out and hash(train) == hash(held_out)
     _, state = train.reset(jax.random.key(0), train_params)
     train.step(jax.random.key(1), state, jnp.zeros(2), train_params)

@@ -5,25 +5,33 @@ from collections.abc import Callable
 
 from metaenvs import errors
 from metaenvs.tasks.acrobot import Acrobot, AcrobotParams
+from metaenvs.tasks.ball_in_cup import BallInCup, BallInCupParams
 from metaenvs.tasks.base import DMControlTask, Task
+from metaenvs.tasks.brax import from_brax
 from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
+from metaenvs.tasks.finger import FingerParams, FingerSpin, FingerTurn
+from metaenvs.tasks.gymnax import from_gymnax
 from metaenvs.tasks.pendulum import Pendulum, PendulumParams
 from metaenvs.tasks.point_mass import PointMass, PointMassParams
 from metaenvs.tasks.reacher import Reacher, ReacherParams
 
-__all__ = ["DMControlTask", "Task", "make", "task_names"]
+__all__ = ["DMControlTask", "Task", "from_brax", "from_gymnax", "make", "task_names"]
 
 # dm_control's name of each task, `domain_task`, to what makes it; a factory is called
 # with the name. Tasks of one domain differ in their params only.
 _FACTORIES: dict[str, Callable[[str], Task]] = {
     "acrobot_swingup": functools.partial(Acrobot, params=AcrobotParams()),
     "acrobot_swingup_sparse": functools.partial(Acrobot, params=AcrobotParams(sparse=True)),
+    "ball_in_cup_catch": functools.partial(BallInCup, params=BallInCupParams()),
     "cartpole_balance": functools.partial(Cartpole, params=CartpoleParams()),
     "cartpole_balance_sparse": functools.partial(Cartpole, params=CartpoleParams(sparse=True)),
     "cartpole_swingup": functools.partial(Cartpole, params=CartpoleParams(swing_up=True)),
     "cartpole_swingup_sparse": functools.partial(
         Cartpole, params=CartpoleParams(swing_up=True, sparse=True)
     ),
+    "finger_spin": functools.partial(FingerSpin, params=FingerParams(hinge_damping=0.03)),
+    "finger_turn_easy": functools.partial(FingerTurn, params=FingerParams(target_radius=0.07)),
+    "finger_turn_hard": functools.partial(FingerTurn, params=FingerParams(target_radius=0.03)),
     "pendulum_swingup": functools.partial(Pendulum, params=PendulumParams()),
     "point_mass_easy": functools.partial(PointMass, params=PointMassParams()),
     "point_mass_hard": functools.partial(PointMass, params=PointMassParams(random_directions=True)),

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from metaenvs.types import Scalar
+
 
 class Row(NamedTuple):
     """First and second derivative of a scalar row's cost; its force is `-gradient`."""
@@ -56,7 +58,7 @@ class Softness(NamedTuple):
         start = max(self.impedance_at_zero, 1e-4)
         return start + sigmoid * (self.impedance_at_width - start)
 
-    def weight(self, impedance: jax.Array, inverse_weight: jax.Array) -> jax.Array:
+    def weight(self, impedance: Scalar, inverse_weight: Scalar) -> Scalar:
         """`1 / R`; `inverse_weight` is MuJoCo's `diagApprox`."""
         return impedance / ((1.0 - impedance) * inverse_weight)
 
@@ -75,12 +77,12 @@ class Softness(NamedTuple):
         return -stiffness * impedance * distance
 
 
-def one_sided(x: jax.Array, weight: jax.Array) -> Row:
+def one_sided(x: jax.Array, weight: Scalar) -> Row:
     """A limit, which pushes only while `x = J a - reference` is negative."""
     return Row(weight * jnp.minimum(x, 0.0), jnp.where(x < 0.0, weight, 0.0))
 
 
-def dry_friction(x: jax.Array, weight: jax.Array, friction: jax.Array) -> Row:
+def dry_friction(x: jax.Array, weight: Scalar, friction: Scalar) -> Row:
     """Friction of a joint (MuJoCo's `frictionloss`): a force of at most `friction`."""
     force = weight * x
     return Row(
@@ -88,9 +90,7 @@ def dry_friction(x: jax.Array, weight: jax.Array, friction: jax.Array) -> Row:
     )
 
 
-def pyramidal_cone(
-    normal: jax.Array, tangent: jax.Array, weight: jax.Array, friction: jax.Array
-) -> Cone:
+def pyramidal_cone(normal: jax.Array, tangent: jax.Array, weight: Scalar, friction: Scalar) -> Cone:
     """MuJoCo's `condim="3"` contact with a pyramidal cone, in a plane.
 
     Of the pyramid's four edges `normal +- friction * tangent` two point along the
@@ -110,9 +110,7 @@ def pyramidal_cone(
     )
 
 
-def elliptic_cone(
-    normal: jax.Array, tangent: jax.Array, weight: jax.Array, friction: jax.Array
-) -> Cone:
+def elliptic_cone(normal: jax.Array, tangent: jax.Array, weight: Scalar, friction: Scalar) -> Cone:
     """MuJoCo's `condim="3"` contact with an elliptic cone and `impratio="1"`, in a plane.
 
     The cost is half the squared distance from `normal >= friction * |tangent|`. On the
@@ -132,3 +130,19 @@ def elliptic_cone(
         side * cosine * sine * (tip.curvature - edge.curvature),
         sine**2 * edge.curvature + cosine**2 * tip.curvature,
     )
+
+
+def slides(normal: jax.Array, tangent: jax.Array, friction: Scalar) -> jax.Array:
+    """Whether an elliptic cone's tangential force is at its largest for the normal force."""
+    return (normal < friction * jnp.abs(tangent)) & (friction * normal + jnp.abs(tangent) > 0.0)
+
+
+def length_to_reversal(before: jax.Array, after: jax.Array, skips: jax.Array) -> jax.Array:
+    """Part of a Newton step after which a sliding `x`, from `before` to `after`, is zero.
+
+    From sliding one way, Newton's method does not see that friction sticks in between, and
+    can step from one way of sliding to the other and back for ever. Where a step `skips`
+    sticking, going only as far as this ends that; elsewhere it is 1.
+    """
+    reverses = skips & (before * after < 0.0)
+    return jnp.where(reverses, before / jnp.where(reverses, before - after, 1.0), 1.0)
