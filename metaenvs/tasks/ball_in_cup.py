@@ -50,7 +50,8 @@ class BallInCupParams(TaskParams):
     `gear` in N per unit of action; `cup_stiffness` (N/m) and `cup_damping` (N s/m) hold
     the cup at its place; `wall_radius` is half the thickness of the cup's wall; the ball
     can be `string_length` away from the cup's foot; `friction` is the contacts' ratio of
-    tangential to normal force.
+    tangential to normal force. The cup has no contact with the ground, through which more
+    than about 9 N could push it.
     """
 
     gear: float = 5.0

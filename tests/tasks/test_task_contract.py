@@ -13,7 +13,7 @@ ONE_PER_PROGRAM = {tasks.make(name).program: name for name in tasks.task_names}.
 
 def test_names_are_dm_controls():
     assert tasks.task_names == tuple(sorted(tasks.task_names))
-    assert len(tasks.task_names) == 11
+    assert len(tasks.task_names) == 15
     for name in tasks.task_names:
         assert tasks.make(name).name == name
         assert isinstance(tasks.make(name), tasks.Task)
@@ -42,7 +42,7 @@ def test_sizes_steps_and_spaces_are_dm_controls(name, reference):
 
 
 def test_tasks_of_a_domain_share_one_program():
-    assert len(ONE_PER_PROGRAM) == 5
+    assert len(ONE_PER_PROGRAM) == 8
     programs = {name: tasks.make(name).program for name in tasks.task_names}
     assert programs["cartpole_balance"] == programs["cartpole_swingup_sparse"]
     assert programs["reacher_easy"] == programs["reacher_hard"]
