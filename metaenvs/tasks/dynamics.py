@@ -7,7 +7,7 @@ from flax import struct
 from metaenvs import errors
 from metaenvs.types import Scalar
 
-SMALLEST, LARGEST = 0.25, 4.0
+SMALLEST, LARGEST = 0.5, 2.0
 """Factors allowed: between them every native task stays finite."""
 
 
