@@ -8,8 +8,9 @@ demo: .venv/.installed
 	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
 	$(BIN)/metaenvs evaluate runs/demo --overwrite
 
+# Most of a test's time is one thread of XLA's compiler.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4
 
 slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m slow
