@@ -13,12 +13,9 @@ from tensorboardX import SummaryWriter
 
 from agents.config import TrainConfig
 from agents.console import TrainingProgress, console
+from agents.errors import DivergedError
 from agents.run_folder import RunFolder
 from agents.train import Trainer
-
-
-class DivergedError(Exception):
-    """The loss is no longer finite; the last good checkpoint is named."""
 
 
 def check(config: TrainConfig) -> None:

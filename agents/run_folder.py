@@ -16,10 +16,7 @@ import orbax.checkpoint as ocp
 
 from agents import config as configs
 from agents.config import TrainConfig
-
-
-class RunError(Exception):
-    """A run folder cannot be used as asked; the message says why and what can be done."""
+from agents.errors import RunError
 
 
 class RunFolder:

@@ -16,7 +16,8 @@ import pytest
 from agents import cli, loop
 from agents import config as configs
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.run_folder import RunError, RunFolder
+from agents.errors import DivergedError, RunError
+from agents.run_folder import RunFolder
 from agents.train import Trainer
 
 TINY = TrainConfig(
@@ -163,7 +164,7 @@ def test_divergence_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, m
         return state, {**metrics, "loss": loss}
 
     monkeypatch.setattr(Trainer, "update", diverge)
-    with pytest.raises(loop.DivergedError, match=r"nan in update 3; .* that of update 2"):
+    with pytest.raises(DivergedError, match=r"nan in update 3; .* that of update 2"):
         loop.train(run)
     assert len(run.read_metrics()) == 2
 

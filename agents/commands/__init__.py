@@ -1,0 +1,21 @@
+"""The commands of `metaenvs`: a module each, whose `main(argv)` runs it."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "list": (
+        "list",
+        "suites, splits, tasks, sizes, projection families",
+    ),
+    "train": (
+        "train --preset NAME",
+        "train the reference agent; `metaenvs train --help` for all settings",
+    ),
+    "evaluate": (
+        "evaluate RUN",
+        "measure a run by the protocol rp-v0-eval1",
+    ),
+    "render": (
+        "render --task NAME --out FILE.gif",
+        "animate a trial, of a random or (--run RUN) a trained agent",
+    ),
+}
+"""Module in this package -> how it is called, what it does."""

@@ -1,0 +1,14 @@
+"""`metaenvs list`: what can be made."""
+
+import argparse
+
+from agents.console import console, show_suites
+from metaenvs import projections, tasks
+
+
+def main(argv: list[str]) -> None:
+    argparse.ArgumentParser(prog="metaenvs list").parse_args(argv)
+    show_suites()
+    console.print(f"Projection families: {', '.join(projections.FAMILIES)}", soft_wrap=True)
+    console.print(f"Tasks: {', '.join(tasks.task_names)}", soft_wrap=True)
+    console.print("Any id of gymnax.registered_envs can be made too.")

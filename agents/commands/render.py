@@ -1,0 +1,68 @@
+"""`metaenvs render`: animate a trial."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from agents.errors import RunError
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderCommand:
+    """Draw a trial of one task as an animated GIF.
+
+    Above is the task, below what the agent sees of it.
+    """
+
+    task: str
+    """Name of the task; `metaenvs list` shows all."""
+    out: Path
+    """The GIF to write."""
+    run: Path | None = None
+    """Folder of the run whose agent acts, in the suite it was trained on; by default
+    actions are random."""
+    suite: str | None = None
+    """Suite whose sizes and projections are used; by default those of the task alone."""
+    steps: int | None = None
+    """Steps to show; by default 300, or the whole trial if that is shorter."""
+    seed: int = 0
+    """Of the projection, the initial states and the actions."""
+    deterministic: bool = False
+    """Act by the policy's mean instead of sampling from it."""
+    overwrite: bool = False
+    """Replace a file that is already there."""
+
+
+def main(argv: list[str]) -> None:
+    command = tyro.cli(RenderCommand, args=argv, prog="metaenvs render")
+    if command.run is not None and command.suite is not None:
+        raise ValueError("give --run or --suite, not both: a run has a suite of its own")
+    # After the arguments are read: these import jax.
+    import metaenvs
+    from agents import evaluate
+    from agents.console import console
+    from agents.run_folder import RunFolder
+    from metaenvs.rendering import animation
+
+    if command.out.exists() and not command.overwrite:
+        raise RunError(f"{command.out} exists; replace it with --overwrite")
+    env: Any = command.task
+    policy = None
+    if command.run is not None:
+        policy, trainer, _ = evaluate.load(RunFolder.open(command.run), command.deterministic)
+        env = trainer.env
+    elif command.suite is not None:
+        env, _ = metaenvs.make(command.suite)
+    with console.status(f"drawing {command.task}"):
+        animation.save_gif(
+            env,
+            command.out,
+            task=command.task,
+            policy=policy,
+            steps=command.steps,
+            seed=command.seed,
+            overwrite=command.overwrite,
+        )
+    console.print(f"wrote {command.out}", soft_wrap=True)
