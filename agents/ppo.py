@@ -112,6 +112,6 @@ def normalise(advantage: jax.Array, task_id: jax.Array, n_tasks: int) -> jax.Arr
     return centred / (jnp.sqrt(variance)[task_id] + 1e-8)
 
 
-def minibatch(tree: Any, environments: jax.Array) -> Any:
-    """The sequences of some environments: leaves `[T, B, ...]` to `[T, b, ...]`."""
-    return jax.tree.map(lambda x: x[:, environments], tree)
+def minibatch(tree: Any, sequences: jax.Array) -> Any:
+    """Some of the sequences: leaves `[T, B, ...]` to `[T, b, ...]`."""
+    return jax.tree.map(lambda x: x[:, sequences], tree)

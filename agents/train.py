@@ -11,6 +11,7 @@ from flax import struct
 import metaenvs
 from agents import networks, ppo
 from agents.config import TrainConfig
+from agents.rollout import Loop, collect, cut, join
 
 
 class TrainState(struct.PyTreeNode):
@@ -43,6 +44,7 @@ class Trainer:
         self.network = networks.make(config.model, self.env.action_size)
         self.episodes_per_trial = int(self.env_params.episodes_per_trial)
         self.rollout_length = config.trials_per_rollout * self.env.trial_length(self.env_params)
+        self.segment = self.rollout_length
         self.steps_per_update = self.rollout_length * config.envs
         self.updates = -(-config.steps // self.steps_per_update)
         gradient_steps = self.updates * config.ppo.epochs * config.ppo.minibatches
@@ -79,15 +81,14 @@ class Trainer:
         """One rollout and the epochs over it. Returns the new state and what to log."""
         key = jax.random.fold_in(jax.random.key(self.config.seed), state.update + 1)
         key_rollout, key_epochs = jax.random.split(key)
-        first_carry = state.carry
-        state, rollout, episodes = self._rollout(state, key_rollout)
+        state, carries, rollout, episodes = self._rollout(state, key_rollout)
         last_value = self._value(state.params, state.carry, state.obs, state.reset)
         advantage, target = ppo.gae(
             rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda
         )
         advantage = ppo.normalise(advantage, episodes["task_id"], len(self.env.task_names))
-        batch = (rollout, advantage, target)
-        params, opt_state, metrics = self._epochs(state, first_carry, batch, key_epochs)
+        sequences = cut((rollout, advantage, target), self.segment), join(carries)
+        params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
         metrics |= {"explained_variance": 1.0 - residual, **self._returns(episodes)}
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
@@ -103,49 +104,20 @@ class Trainer:
 
     def _rollout(self, state: TrainState, key: jax.Array):
         constants = self.network.apply(state.params, method="step_constants")
-        step_env = jax.vmap(self.env.step, (0, 0, 0, None))
 
         def act(carry, obs, reset):
             return self._act(state.params, constants, carry, obs, reset)
 
-        def step(loop, key):
-            env_state, obs, reset, carry = loop
-            key_action, key_env = jax.random.split(key)
-            carry, policy, value = act(carry, obs, reset)
-            action = policy.sample(key_action)
-            keys_env = jax.random.split(key_env, self.config.envs)
-            next_obs, env_state, reward, terminated, truncated, info = step_env(
-                keys_env, env_state, action, self.env_params
-            )
-            final_value = jax.lax.cond(
-                jnp.any(truncated),
-                lambda carry, obs: act(carry, obs, jnp.zeros_like(reset))[2],
-                lambda carry, obs: jnp.zeros_like(value),
-                carry,
-                info["final_observation"],
-            )
-            transition = ppo.Rollout(
-                obs=obs,
-                reset=reset,
-                action=action,
-                log_prob=policy.log_prob(action),
-                value=value,
-                reward=reward * self.config.ppo.reward_scale,
-                terminated=terminated,
-                truncated=truncated,
-                final_value=jnp.where(truncated, final_value, 0.0),
-            )
-            episode = {
-                name: info[name]
-                for name in ("task_id", "episode_index", "episode_over", "episode_return")
-            }
-            return (env_state, next_obs, terminated | truncated, carry), (transition, episode)
+        def step_env(keys, env_state, action):
+            step = jax.vmap(self.env.step, (0, 0, 0, None))
+            return step(keys, env_state, action, self.env_params)
 
-        loop = (state.env_state, state.obs, state.reset, state.carry)
-        keys = jax.random.split(key, self.rollout_length)
-        (env_state, obs, reset, carry), (rollout, episodes) = jax.lax.scan(step, loop, keys)
-        state = state.replace(env_state=env_state, obs=obs, reset=reset, carry=carry)
-        return state, rollout, episodes
+        loop = Loop(state.env_state, state.obs, state.reset, state.carry)
+        loop, carries, rollout, episodes = collect(
+            act, step_env, loop, key, self.rollout_length, self.segment
+        )
+        rollout = rollout.replace(reward=rollout.reward * self.config.ppo.reward_scale)
+        return state.replace(**loop._asdict()), carries, rollout, episodes
 
     def _returns(self, episodes: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Sum and number `[n_tasks, episodes_per_trial]` of the returns of ended episodes."""
@@ -158,26 +130,27 @@ class Trainer:
             "return_count": zeros.at[where].add(over.astype(jnp.float32)),
         }
 
-    def _epochs(self, state: TrainState, first_carry, batch, key: jax.Array):
+    def _epochs(self, state: TrainState, sequences: Any, key: jax.Array):
         config = self.config.ppo
+        batch, carries = sequences
 
         def loss(params, carry, rollout, advantage, target):
             replayed: Any = self.network.apply(params, carry, rollout.obs, rollout.reset)
             _, policy, value = replayed
             return ppo.loss(policy, value, rollout, advantage, target, config)
 
-        def gradient_step(learner, environments):
+        def gradient_step(learner, chosen):
             params, opt_state = learner
-            carry = jax.tree.map(lambda x: x[environments], first_carry)
+            carry = jax.tree.map(lambda x: x[chosen], carries)
             grads, metrics = jax.grad(loss, has_aux=True)(
-                params, carry, *ppo.minibatch(batch, environments)
+                params, carry, *ppo.minibatch(batch, chosen)
             )
             metrics["grad_norm"] = optax.tree.norm(grads)
             updates, opt_state = self.optimiser.update(grads, opt_state, params)
             return (optax.apply_updates(params, updates), opt_state), metrics
 
         def epoch(learner, key):
-            order = jax.random.permutation(key, self.config.envs)
+            order = jax.random.permutation(key, batch[1].shape[1])
             return jax.lax.scan(gradient_step, learner, order.reshape(config.minibatches, -1))
 
         learner = (state.params, state.opt_state)

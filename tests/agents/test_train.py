@@ -58,7 +58,7 @@ def test_rollouts_are_whole_trials():
 def test_replayed_sequence_equals_what_was_acted():
     trainer = Trainer(TINY)
     state = trainer.init()
-    after, rollout, _ = jax.jit(trainer._rollout)(state, jax.random.key(0))
+    after, _, rollout, _ = jax.jit(trainer._rollout)(state, jax.random.key(0))
     carry, policy, value = trainer.network.apply(
         state.params, state.carry, rollout.obs, rollout.reset
     )
@@ -77,7 +77,7 @@ def test_replayed_sequence_equals_what_was_acted():
 def test_carry_is_reset_at_trial_ends_only():
     trainer = Trainer(dataclasses.replace(TINY, trials_per_rollout=2))
     state = trainer.init()
-    _, rollout, episodes = jax.jit(trainer._rollout)(state, jax.random.key(0))
+    _, _, rollout, episodes = jax.jit(trainer._rollout)(state, jax.random.key(0))
     assert np.flatnonzero(rollout.reset[:, 0]).tolist() == [0, 500]
     assert np.flatnonzero(episodes["episode_over"][:, 0]).tolist() == [249, 499, 749, 999]
 
