@@ -11,7 +11,27 @@ from metaenvs import errors
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class MemoryOptions:
+    """Settings that only some sequence models have.
+
+    None leaves a setting as the model has it; one that the chosen model lacks is refused.
+    """
+
+    state_size: int | None = None
+    """S5: complex states per layer, after conjugate symmetry. Its own: width / 2."""
+    blocks: int | None = None
+    """S5: number of independent HiPPO systems the states start as."""
+    scan: str | None = None
+    """S5: how the recurrence is computed, a name in scan.METHODS or "auto"."""
+
+    def memory_options(self) -> dict[str, Any]:
+        """The settings that are given, by name."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(MemoryOptions)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(MemoryOptions):
     """The network."""
 
     memory: str = "s5"
@@ -20,8 +40,9 @@ class ModelConfig:
     """Layers of the sequence model."""
     width: int = 64
     """Features between layers."""
-    state_size: int = 32
-    """S5 only: complex states per layer, after conjugate symmetry."""
+    params: int | None = None
+    """About how many parameters the sequence model is to have. Sets the width: to compare
+    memories of equal size, give each the same number."""
     encoder: tuple[int, ...] = (64,)
     """Widths of the dense layers before the memory."""
     head: tuple[int, ...] = (64,)
@@ -98,7 +119,7 @@ PRESETS: dict[str, TrainConfig] = {
             env="RandomProjection-v0",
             steps=50_000_000,
             envs=256,
-            model=ModelConfig(layers=4, width=128, state_size=64, encoder=(128,), head=(128,)),
+            model=ModelConfig(layers=4, width=128, encoder=(128,), head=(128,)),
             ppo=PPOConfig(learning_rate=1e-3, gamma=0.995, minibatches=8),
         ),
         # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
@@ -109,9 +130,7 @@ PRESETS: dict[str, TrainConfig] = {
             observe=("reward", "done"),
             steps=2_000_000_000,
             envs=1024,
-            model=ModelConfig(
-                layers=10, width=256, state_size=128, encoder=(512, 512), head=(256,)
-            ),
+            model=ModelConfig(layers=10, width=256, encoder=(512, 512), head=(256,)),
             ppo=PPOConfig(learning_rate=3e-4, anneal=False, gamma=0.995, minibatches=16),
         ),
     )

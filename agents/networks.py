@@ -96,10 +96,11 @@ def make(config: ModelConfig, action_size: int) -> ActorCritic:
     """The network that `config` describes.
 
     Raises:
-        ValueError: unknown memory.
+        ValueError: unknown memory, a setting that it lacks, or too few `params`.
     """
-    fields: dict[str, Any] = {"width": config.width, "layers": config.layers}
-    if config.memory == "s5":
-        fields["state_size"] = config.state_size
-    memory = sequence_models.make(config.memory, **fields)
+    fields = {"layers": config.layers, **config.memory_options()}
+    width = config.width
+    if config.params is not None:
+        width = sequence_models.width_for(config.memory, config.params, **fields)
+    memory = sequence_models.make(config.memory, width=width, **fields)
     return ActorCritic(memory, action_size, config.encoder, config.head)

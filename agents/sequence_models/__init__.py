@@ -3,29 +3,77 @@
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from agents.sequence_models.base import SequenceModel, wipe
 from agents.sequence_models.gru import GRU
 from agents.sequence_models.lstm import LSTM
 from agents.sequence_models.mlp import MLP
 from agents.sequence_models.s5 import S5
+from metaenvs import errors
 
 MODELS: dict[str, type[SequenceModel]] = {"s5": S5, "gru": GRU, "lstm": LSTM, "mlp": MLP}
 
 
 def make(name: str, /, **fields: Any) -> SequenceModel:
-    """The model called `name` in `MODELS`, with the given fields: make("s5", width=64)."""
-    if name not in MODELS:
-        raise ValueError(f"unknown sequence model {name!r}; choices: {_list(MODELS)}")
-    model = MODELS[name]
+    """The model called `name` in `MODELS`, with the given fields: make("s5", width=64).
+
+    Raises:
+        ValueError: unknown model, or a field that it lacks; the message lists the choices.
+    """
+    model = errors.lookup(MODELS, name, "sequence model")
     own = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name")]
     for field in fields:
         if field not in own:
-            raise ValueError(f"{name!r} has no field {field!r}; choices: {_list(own)}")
+            raise errors.unknown(field, own, f"field of sequence model {name!r}")
     return model(**fields)
 
 
-def _list(names):
-    return ", ".join(map(repr, names))
+def count_parameters(model: SequenceModel) -> int:
+    """How many numbers the model learns. Computes shapes only."""
+    x, reset = jnp.zeros((1, 1, model.width)), jnp.zeros((1, 1), bool)
+    variables = jax.eval_shape(model.init, jax.random.key(0), model.init_carry(1), x, reset)
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))
 
 
-__all__ = ["GRU", "LSTM", "MLP", "MODELS", "S5", "SequenceModel", "make", "wipe"]
+def width_for(name: str, params: int, /, **fields: Any) -> int:
+    """The width at which the model called `name` has about `params` parameters.
+
+    The nearest of the widths that the model can have: width_for("lstm", 200_000, layers=2).
+
+    Raises:
+        ValueError: as `make`, and if even the smallest model has more parameters.
+    """
+    multiple = make(name, **fields).width_multiple
+
+    def count(k: int) -> int:
+        return count_parameters(make(name, width=k * multiple, **fields))
+
+    if count(1) > params:
+        raise ValueError(
+            f"the smallest {name!r} with these settings has {count(1):,} parameters, "
+            f"more than params={params:,}"
+        )
+    high = 2
+    while count(high) < params:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < params else (low, middle)
+    return multiple * min(low, high, key=lambda k: abs(count(k) - params))
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MLP",
+    "MODELS",
+    "S5",
+    "SequenceModel",
+    "count_parameters",
+    "make",
+    "width_for",
+    "wipe",
+]

@@ -21,9 +21,17 @@ import jax.numpy as jnp
 class SequenceModel(nn.Module):
     """Base class. Subclasses have a field `width`, the size of their input and output vectors.
 
+    `width_multiple` is the number that the width must be a multiple of.
+
     The carry is the model's memory: a pytree whose leaves all have the batch as axis 0, `()` for
     a model that has none. `reset[t]` clears the carry *before* x[t] is read.
     """
+
+    width: int = 256
+
+    @property
+    def width_multiple(self) -> int:
+        return 1
 
     def init_carry(self, batch: int) -> Any:
         """An empty memory for `batch` sequences: all zeros. Needs no parameters."""

@@ -145,9 +145,9 @@ class S5(SequenceModel):
 
     width       size D of the input, of the output and of everything between layers
     layers      number of layers
-    state_size  P, the number of *complex* states stored and computed per layer. Conjugate
-                symmetry doubles them: a layer is a real system of 2 * P states (the `ssm_size` of
-                the S5 authors' code counts those, so it is 2 * state_size)
+    state_size  P, the number of *complex* states stored and computed per layer; None: half the
+                width. Conjugate symmetry doubles them: a layer is a real system of 2 * P states
+                (the `ssm_size` of the S5 authors' code counts those, so it is 2 * state_size)
     blocks      the 2 * P states start as `blocks` independent HiPPO-N systems (the S5 paper's J),
                 that is, with P / blocks different frequencies; P must be a multiple of blocks.
                 More blocks: more channels, each with fewer and slower frequencies
@@ -159,21 +159,30 @@ class S5(SequenceModel):
 
     width: int = 256
     layers: int = 4
-    state_size: int = 128
+    state_size: int | None = None
     blocks: int = 1
     dt_min: float = 0.001
     dt_max: float = 0.1
     scan: str = "auto"
 
+    @property
+    def states(self) -> int:
+        """P, the number of complex states per layer."""
+        return self.width // 2 if self.state_size is None else self.state_size
+
+    @property
+    def width_multiple(self) -> int:
+        return 2 * self.blocks if self.state_size is None else 1
+
     def setup(self):
         self.ssm = [
-            S5Layer(self.width, self.state_size, self.blocks, self.dt_min, self.dt_max)
+            S5Layer(self.width, self.states, self.blocks, self.dt_min, self.dt_max)
             for _ in range(self.layers)
         ]
         self.residual = [ResidualBlock(self.width) for _ in range(self.layers)]
 
     def init_carry(self, batch: int) -> tuple[jax.Array, ...]:
-        return tuple(jnp.zeros((batch, self.state_size), jnp.complex64) for _ in range(self.layers))
+        return tuple(jnp.zeros((batch, self.states), jnp.complex64) for _ in range(self.layers))
 
     def __call__(self, carry, x, reset):
         def recur(ssm, state, u):

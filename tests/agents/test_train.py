@@ -183,6 +183,8 @@ CLI_ERRORS = [
     (["train", "--env", "RandomProjection-v9"], "unknown environment id 'RandomProjection-v9'"),
     (["train", "--projection", "haar"], "unknown projection family 'haar'"),
     (["train", "--model.memory", "rnn"], "unknown sequence model 'rnn'"),
+    (["train", "--model.memory", "gru", "--model.blocks", "2"], "'gru' 'blocks'. Choices: width"),
+    (["train", "--model.params", "9"], "smallest 's5' with these settings has"),
     (["train", "--observe", "rewards"], "'rewards'. Did you mean 'reward'"),
     (["train", "--envs", "63"], "envs=63 must be a multiple of ppo.minibatches=4"),
     (["train", "--steps", "0"], "steps must be at least 1, got 0"),

@@ -240,12 +240,31 @@ def test_wipe_empties_only_the_rows_asked_for():
 
 
 def test_unknown_names_are_refused_with_the_choices():
-    with pytest.raises(ValueError, match=r"'s6'.*'s5', 'gru', 'lstm', 'mlp'"):
-        sequence_models.make("s6")
-    with pytest.raises(ValueError, match=r"'gru'.*'state_size'.*'width', 'layers'"):
+    with pytest.raises(ValueError, match=r"'lstn'. Did you mean 'lstm'.* s5, gru, lstm, mlp"):
+        sequence_models.make("lstn")
+    with pytest.raises(ValueError, match=r"field .*'gru' 'state_size'.*width, layers"):
         sequence_models.make("gru", state_size=3)
     with pytest.raises(ValueError, match="'name'"):
         sequence_models.make("mlp", name="x")
+
+
+@pytest.mark.parametrize("name", sorted(sequence_models.MODELS))
+def test_width_for_a_number_of_parameters(name):
+    wanted = 200_000
+    width = sequence_models.width_for(name, wanted, layers=2)
+    step = sequence_models.make(name, layers=2).width_multiple
+
+    def error(width):
+        model = sequence_models.make(name, width=width, layers=2)
+        x, reset = jnp.zeros((1, 1, width)), jnp.zeros((1, 1), bool)
+        variables = jax.eval_shape(model.init, jax.random.key(0), model.init_carry(1), x, reset)
+        return abs(sum(v.size for v in jax.tree.leaves(variables)) - wanted)
+
+    assert width % step == 0
+    assert error(width) <= min(error(width - step), error(width + step))
+    assert error(width) < 0.05 * wanted
+    with pytest.raises(ValueError, match=rf"smallest '{name}' .* more than params=3"):
+        sequence_models.width_for(name, 3, layers=2)
 
 
 @pytest.mark.parametrize("name", sorted(sequence_models.MODELS))
