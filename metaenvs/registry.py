@@ -1,5 +1,6 @@
 """Ids to environments: ours, users' own, and any that Gymnax knows."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ registered_envs: list[str] = []
 def register(env_id: str, factory: Callable[..., Any]) -> None:
     """Make `factory(**kwargs)`, which returns a Gymnax environment, known as `env_id`.
 
+    Gymnax knows it from then on too: `gymnax.make(env_id, **kwargs)` is `make`.
+
     Raises:
         TypeError: if the id is no string or the factory cannot be called.
         ValueError: if the id is empty or taken.
@@ -30,32 +33,56 @@ def register(env_id: str, factory: Callable[..., Any]) -> None:
         raise ValueError(f"environment id {env_id!r} is already registered")
     _factories[env_id] = factory
     registered_envs.append(env_id)
+    gymnax.register(env_id, functools.partial(_for_gymnax, env_id))
 
 
-def make(env_id: str, **kwargs: Any) -> tuple[Any, Any]:
+def _for_gymnax(env_id: str, **kwargs: Any) -> Any:
+    return make(env_id, **kwargs)[0]
+
+
+def make(env_id: str, *, step_api: str = "gymnax", **kwargs: Any) -> tuple[Any, Any]:
     """The environment called `env_id` and its default params.
 
     Args:
         env_id: one of `registered_envs`, or any id that Gymnax has registered.
+        step_api: "gymnax": `step` returns the six values of Gymnax 1.0, (obs, state,
+            reward, terminated, truncated, info); "legacy": the five of older versions,
+            (obs, state, reward, done, info), for programs that unpack those.
         **kwargs: for a suite: `split`, `episodes_per_trial`, `projection`, `observe`.
 
     Raises:
         ValueError: unknown id (the message lists the choices) or a bad value.
         TypeError: unknown keyword (the message lists the valid ones).
     """
-    if env_id not in _factories:
-        if env_id in gymnax.registered_envs:
-            return gymnax.make(env_id, **kwargs)
-        error = errors.unknown(env_id, registered_envs + gymnax.registered_envs, "environment id")
-        raise error
+    with_step_api = errors.lookup(_STEP_APIS, step_api, "step_api")
+    if env_id in _factories:
+        env = _build(env_id, kwargs)
+    elif env_id in gymnax.registered_envs:
+        env, _ = gymnax.make(env_id, **kwargs)
+    else:
+        ids = dict.fromkeys(registered_envs + gymnax.registered_envs)
+        raise errors.unknown(env_id, ids, "environment id")
+    return with_step_api(env), env.default_params
+
+
+def _build(env_id: str, kwargs: dict[str, Any]) -> Any:
     factory = _factories[env_id]
     try:
         inspect.signature(factory).bind(**kwargs)
     except TypeError as error:
         valid = ", ".join(inspect.signature(factory).parameters)
         raise TypeError(f"{env_id}: {error}. Valid keywords: {valid}") from None
-    env = factory(**kwargs)
-    return env, env.default_params
+    return factory(**kwargs)
+
+
+def _legacy(env: Any) -> Any:
+    # Imported here: Gymnax's wrappers bring all of Gymnasium's vector environments.
+    from gymnax.wrappers import LegacyStepAPIWrapper
+
+    return LegacyStepAPIWrapper(env)
+
+
+_STEP_APIS: dict[str, Callable[[Any], Any]] = {"gymnax": lambda env: env, "legacy": _legacy}
 
 
 for _suite in SUITES.values():

@@ -101,11 +101,11 @@ def from_brax(
         if normalize is True:
             constants = _observation_table()[env]
         name = env if name is None else name
-        envs = _import_envs()
+        envs = import_envs()
         with _quiet(), _mujoco_warns_through_python(), jax.ensure_compile_time_eval():
             env = envs.get_environment(env, backend=backend, **kwargs)
     else:
-        envs = _import_envs()
+        envs = import_envs()
         if backend is not None or kwargs:
             raise TypeError("backend and keywords go with a name, not with an environment object")
         _check_bare(env, envs)
@@ -325,7 +325,7 @@ def _mujoco_warns_through_python() -> Iterator[None]:
         mujoco.set_mju_user_warning(before)
 
 
-def _import_envs() -> Any:
+def import_envs() -> Any:
     printed = io.StringIO()
     try:
         with _quiet(), contextlib.redirect_stdout(printed):

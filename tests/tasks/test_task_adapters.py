@@ -232,7 +232,7 @@ def test_tasks_of_all_sources_make_one_trial_environment(pole):
 
 def tiny():
     """A Brax environment that breaks down, reads what it wrote, and writes what nobody reads."""
-    envs = adapter._import_envs()
+    envs = adapter.import_envs()
 
     class Tiny(envs.Env):
         observation_size, action_size, backend = 2, 1, "none"
@@ -298,7 +298,7 @@ def test_observations_are_measured_and_normalised():
             r"tiny.*\(2,\).*\(3,\)",
         ),
         (
-            lambda: tasks.from_brax(adapter._import_envs().training.EpisodeWrapper(tiny(), 9, 1)),
+            lambda: tasks.from_brax(adapter.import_envs().training.EpisodeWrapper(tiny(), 9, 1)),
             TypeError,
             "EpisodeWrapper",
         ),

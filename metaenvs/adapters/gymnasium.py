@@ -1,0 +1,198 @@
+"""Gymnax environments as Gymnasium's: one at a time, and as a vector environment.
+
+    import gymnasium
+    import metaenvs.adapters.gymnasium  # registers every id of metaenvs, as metaenvs/ID
+
+    env = gymnasium.make("metaenvs/RandomProjection-v0", split="held_out")
+    envs = gymnasium.make_vec("metaenvs/RandomProjection-v0", num_envs=64)
+
+An episode of Gymnasium is a trial. All trials of a vector environment are stepped by one
+compiled program; a single environment pays that program's call for every step, so take the
+vector environment where speed counts.
+"""
+
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from gymnax.environments.spaces import gymnax_space_to_gym_space
+
+from metaenvs import registry
+from metaenvs.adapters import stateful
+
+_IN_FINAL_INFO = ("terminated", "truncated", "final_observation")
+"""Entries of Gymnax's `info` that Gymnasium returns elsewhere."""
+
+
+class TrialEnv(gymnasium.Env):
+    """One environment. Its trials begin anew with `reset`, as in Gymnasium.
+
+    The observation that comes with `truncated` is the trial's last: the one to bootstrap
+    a value from. `info` holds NumPy scalars and arrays.
+
+    Args:
+        env_id: any id that `metaenvs.make` takes.
+        params: of the environment (default: `env.default_params`).
+        **kwargs: for `metaenvs.make`.
+    """
+
+    def __init__(self, env_id: str, params: Any = None, render_mode: None = None, **kwargs: Any):
+        self.metadata = {"render_modes": []}
+        self._env, default = registry.make(env_id, **kwargs)
+        self._params = default if params is None else params
+        self.observation_space, self.action_space = _spaces(self._env, self._params)
+        self._key: jax.Array | None = None
+        self._state: Any = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a trial, which depends on nothing but the seed and the resets since."""
+        super().reset(seed=seed)
+        _refuse(options)
+        self._key, obs, self._state = stateful.reset(self._env, _key(self.np_random), self._params)
+        return np.asarray(obs), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One step; at a trial's end call `reset`."""
+        self._key, _, self._state, reward, terminated, truncated, info = stateful.step(
+            self._env, self._key, self._state, action, self._params
+        )
+        info = jax.device_get(info)
+        obs = info["final_observation"]
+        info = {name: _scalar(x) for name, x in info.items() if name not in _IN_FINAL_INFO}
+        return obs, float(reward), bool(terminated), bool(truncated), info
+
+
+class TrialVectorEnv(gymnasium.vector.VectorEnv):
+    """`num_envs` environments, stepped together. Autoreset mode: `SAME_STEP`.
+
+    Where a trial ends, `step` returns the first observation of the next one; the last
+    one is in `infos["final_obs"]`, that step's info in `infos["final_info"]`. With the
+    same seed each trial is that of a `TrialEnv`, up to its end.
+
+    Args:
+        env_id: any id that `metaenvs.make` takes.
+        num_envs: how many.
+        params: shared by all (default: `env.default_params`).
+        **kwargs: for `metaenvs.make`.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        num_envs: int = 1,
+        params: Any = None,
+        render_mode: None = None,
+        **kwargs: Any,
+    ):
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.num_envs = num_envs
+        self._env, default = registry.make(env_id, **kwargs)
+        self._params = default if params is None else params
+        spaces = _spaces(self._env, self._params)
+        self.single_observation_space, self.single_action_space = spaces
+        self.observation_space, self.action_space = (batch_space(s, num_envs) for s in spaces)
+        self._keys: jax.Array | None = None
+        self._states: Any = None
+
+    def reset(
+        self,
+        *,
+        seed: int | list[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a trial in every environment; `seed` s stands for s, s + 1, ..."""
+        _refuse(options)
+        if isinstance(seed, list):
+            if len(seed) != self.num_envs:
+                raise ValueError(f"{len(seed)} seeds given for {self.num_envs} environments")
+            seeds = seed
+        else:
+            super().reset(seed=seed)
+            first = int(self.np_random.integers(2**31)) if seed is None else seed
+            seeds = [first + i for i in range(self.num_envs)]
+        keys = jax.numpy.stack([_key(seeding.np_random(s)[0]) for s in seeds])
+        self._keys, obs, self._states = stateful.reset_all(self._env, keys, self._params)
+        return np.array(obs), {}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of every environment."""
+        self._keys, obs, self._states, *results, info = stateful.step_all(
+            self._env, self._keys, self._states, actions, self._params
+        )
+        obs, results, info = jax.device_get((obs, results, info))
+        # Copies: what a caller stores or scales must not be JAX's own, read-only memory.
+        reward, terminated, truncated = (np.array(x) for x in results)
+        return np.array(obs), reward, terminated, truncated, self._infos(info)
+
+    def _infos(self, info: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Each entry with the mask of environments that have it, as Gymnasium's own."""
+        over = info["terminated"] | info["truncated"]
+        finals = info["final_observation"]
+        info = {name: value for name, value in info.items() if name not in _IN_FINAL_INFO}
+
+        def where(mask: np.ndarray) -> dict[str, Any]:
+            kept = {name: value * _column(mask, value) for name, value in info.items()}
+            return kept | {f"_{name}": mask.copy() for name in info}
+
+        infos = {} if over.all() else where(~over)
+        if over.any():
+            final_obs = np.full(self.num_envs, None, dtype=object)
+            for i in np.flatnonzero(over):
+                final_obs[i] = finals[i]
+            infos |= {"final_obs": final_obs, "_final_obs": over.copy()}
+            infos |= {"final_info": where(over), "_final_info": over.copy()}
+        return infos
+
+
+def _scalar(x: np.ndarray) -> Any:
+    # Gymnasium batches Python's booleans and NumPy's numbers; NumPy's booleans it does not know.
+    return bool(x) if x.dtype == bool and not x.ndim else x[()]
+
+
+def _column(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return mask.reshape(mask.shape + (1,) * (value.ndim - 1))
+
+
+def _spaces(env: Any, params: Any) -> tuple[gymnasium.Space, gymnasium.Space]:
+    spaces = env.observation_space(params), env.action_space(params)
+    observation, action = (gymnax_space_to_gym_space(space) for space in spaces)
+    return observation, action
+
+
+def _refuse(options: dict[str, Any] | None) -> None:
+    if options:
+        raise ValueError(f"reset takes no options, got {sorted(options)}; params are set by make")
+
+
+def _key(generator: np.random.Generator) -> jax.Array:
+    return jax.random.key(int(generator.integers(2**31)))
+
+
+def register(env_id: str) -> str:
+    """Make `env_id` known to Gymnasium as `metaenvs/env_id`, which is returned.
+
+    Ids that metaenvs knows when this module is imported are registered already.
+    """
+    name = f"metaenvs/{env_id}"
+    if name not in gymnasium.registry:
+        gymnasium.register(
+            name,
+            entry_point=f"{__name__}:TrialEnv",
+            vector_entry_point=f"{__name__}:TrialVectorEnv",
+            kwargs={"env_id": env_id},
+        )
+    return name
+
+
+for _env_id in registry.registered_envs:
+    register(_env_id)

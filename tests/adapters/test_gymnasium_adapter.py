@@ -1,0 +1,111 @@
+"""Gymnasium's own checks, and its vector environments as the reference for ours."""
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+import metaenvs
+from metaenvs.adapters import gymnasium as adapter
+from metaenvs.adapters.gymnasium import TrialEnv, TrialVectorEnv
+
+TRIAL_LENGTH = 10  # of tiny
+
+
+def check(env_id):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(gymnasium.make(env_id).unwrapped)
+    # All that it has to say is that projected observations know no bounds.
+    assert all("A Box observation space" in str(w.message) for w in caught), caught
+
+
+def test_gymnasiums_checker_finds_nothing(tiny):
+    check(adapter.register(tiny))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", metaenvs.registered_envs)
+def test_gymnasiums_checker_finds_nothing_in_any_id(env_id):
+    check(f"metaenvs/{env_id}")
+
+
+def test_every_id_is_known_to_gymnasium():
+    for env_id in metaenvs.registered_envs:
+        assert f"metaenvs/{env_id}" in gymnasium.registry
+
+
+def test_keywords_reach_make():
+    env = gymnasium.make("metaenvs/RandomProjection-Lite-v0", observe=("reward",))
+    assert env.observation_space.shape == (13,)
+    with pytest.raises(ValueError, match="split 'heldout'"):
+        gymnasium.make("metaenvs/RandomProjection-Lite-v0", split="heldout")
+    with pytest.raises(ValueError, match="num_envs must be at least 1, got 0"):
+        TrialVectorEnv("RandomProjection-Lite-v0", num_envs=0)
+
+
+def test_an_episode_of_gymnasium_is_a_trial(tiny):
+    env = TrialEnv(tiny)
+    env.reset(seed=3)
+    rewards = []
+    for t in range(TRIAL_LENGTH):
+        obs, reward, terminated, truncated, info = env.step(np.array([0.3, -0.2], np.float32))
+        rewards.append(reward)
+        assert (terminated, truncated) == (False, t == TRIAL_LENGTH - 1)
+        assert bool(info["episode_over"]) == (t in (4, 9))
+    assert np.isclose(info["trial_return"], sum(rewards))
+    assert obs[-1] == 1.0  # the observation after the last step: d_prev = 1, not a new trial's
+
+
+def test_vector_environment_is_gymnasiums_of_single_ones(tiny):
+    """Same seeds, same trials, same infos as SyncVectorEnv with autoreset in the same step."""
+    ours = TrialVectorEnv(tiny, num_envs=3)
+    theirs = SyncVectorEnv([lambda: TrialEnv(tiny)] * 3, autoreset_mode=AutoresetMode.SAME_STEP)
+    assert ours.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert ours.observation_space == theirs.observation_space
+    assert ours.action_space == theirs.action_space
+    obs, want = ours.reset(seed=7)[0], theirs.reset(seed=7)[0]
+    np.testing.assert_allclose(obs, want, rtol=1e-5)
+    ours.action_space.seed(0)
+    for t in range(TRIAL_LENGTH):
+        action = ours.action_space.sample()
+        *got, infos = ours.step(action)
+        *want, their_infos = theirs.step(action)
+        last = t == TRIAL_LENGTH - 1
+        for x, y in zip(got[last:], want[last:], strict=True):  # at last, each has its new trial
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+        assert infos.keys() == their_infos.keys()
+        for name, value in infos.items():
+            assert data_equivalence(value, their_infos[name]), name
+        assert got[3].all() == last
+    assert set(infos) == {"final_obs", "_final_obs", "final_info", "_final_info"}
+    for i in range(3):
+        assert infos["final_obs"][i][-1] == 1.0 and got[0][i][-1] == 0.0
+
+
+def test_statistics_wrapper_of_gymnasium(tiny):
+    envs = RecordEpisodeStatistics(gymnasium.make_vec(adapter.register(tiny), num_envs=2))
+    envs.reset(seed=0)
+    total = np.zeros(2)
+    for _ in range(TRIAL_LENGTH):
+        _, reward, _, _, infos = envs.step(np.zeros((2, 2), np.float32))
+        total += reward
+    np.testing.assert_allclose(infos["episode"]["r"], total, rtol=1e-5)
+    np.testing.assert_array_equal(infos["episode"]["l"], [TRIAL_LENGTH] * 2)
+    np.testing.assert_allclose(infos["final_info"]["trial_return"], total, rtol=1e-5)
+
+
+def test_seeds(tiny):
+    envs = TrialVectorEnv(tiny, num_envs=2)
+    first, _ = envs.reset(seed=5)
+    assert not np.array_equal(first[0], first[1])
+    np.testing.assert_array_equal(envs.reset(seed=[6, 5])[0][1], first[0])
+    assert not np.array_equal(envs.reset()[0], first)
+    with pytest.raises(ValueError, match="3 seeds given for 2 environments"):
+        envs.reset(seed=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"reset takes no options, got \['mask'\]"):
+        envs.reset(options={"mask": 1})

@@ -1,0 +1,20 @@
+"""The five-value step of older Gymnax versions."""
+
+import jax
+import pytest
+
+import metaenvs
+
+
+@pytest.mark.parametrize("env_id", ["Tiny-v0", "MountainCarContinuous-v0"])
+@pytest.mark.usefixtures("tiny")
+def test_legacy_step_api(env_id):
+    keys = jax.random.split(jax.random.key(0), 2)
+    env, params = metaenvs.make(env_id)
+    _, state = env.reset(keys[0], params)
+    action = env.action_space(params).sample(keys[1])
+    new = env.step(keys[1], state, action, params)
+    legacy, params = metaenvs.make(env_id, step_api="legacy")
+    obs, _, reward, done, info = legacy.step(keys[1], legacy.reset(keys[0], params)[1], action)
+    assert (obs == new[0]).all() and reward == new[2] and done == new[3] | new[4]
+    assert info.keys() == new[5].keys()
