@@ -18,9 +18,10 @@ import jax.numpy as jnp
 from metaenvs.tasks.brax import import_envs
 
 envs = import_envs()
+_Env: Any = envs.Env
 
 
-class BraxEnv(envs.Env):
+class BraxEnv(_Env):
     """A Gymnax environment, auto-reset included: `BraxEnv(*metaenvs.make(...))`.
 
     `gymnax.wrappers.brax.GymnaxToBraxWrapper` (1.0.1) is the same idea, but its sizes are
