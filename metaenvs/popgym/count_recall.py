@@ -1,0 +1,92 @@
+"""Count cards of every kind."""
+
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from metaenvs import errors
+from metaenvs.popgym.base import (
+    COLORS,
+    DECK_SIZE,
+    RANKS,
+    SUITS,
+    Game,
+    GameState,
+    MultiDiscrete,
+    draw_card,
+    one_hot,
+)
+
+KINDS = MappingProxyType({"colors": COLORS, "suits": SUITS, "ranks": RANKS})
+
+
+class CountRecallState(GameState):
+    """Kinds of the two cards in sight, and what remains of each of the two decks."""
+
+    value: jax.Array
+    query: jax.Array
+    value_remaining: jax.Array
+    query_remaining: jax.Array
+
+
+class CountRecall(Game):
+    """POPGym's CountRecall: how many cards of the queried kind have been dealt?
+
+    Two equal decks of n = 52 `num_decks` cards, of which only the `deck_type` counts
+    (2 colors, 4 suits or 13 ranks): values are dealt from one, queries from the other.
+
+    - Action, Discrete(n / kinds + 1): the number of cards of the kind queried in the
+      observation in sight that were dealt as values so far, the one in sight included.
+    - Observation, MultiDiscrete([kinds, kinds]): the value dealt and the query.
+    - Reward: 1 / (n - 1) for the right number, else the negative of it.
+    - Terminated when the decks are empty, after n - 1 steps. Never truncated.
+
+    Source: Morad et al. 2023 (POPGym), popgym 1.0.7, `popgym.envs.count_recall`.
+    """
+
+    def __init__(self, num_decks: int = 1, deck_type: str = "colors"):
+        super().__init__()
+        self.num_decks = num_decks
+        self.num_cards = DECK_SIZE * num_decks
+        self.kinds = errors.lookup(KINDS, deck_type, "deck type")
+
+    def initial_state(self, key: jax.Array, params: Any) -> CountRecallState:
+        full = jnp.full(self.kinds, self.num_cards // self.kinds, jnp.int32)
+        return self._deal(key, full, full, jnp.zeros((), jnp.int32))
+
+    def _deal(
+        self, key: jax.Array, values: jax.Array, queries: jax.Array, time: jax.Array
+    ) -> CountRecallState:
+        key_value, key_query = jax.random.split(key)
+        value, query = draw_card(key_value, values), draw_card(key_query, queries)
+        return CountRecallState(
+            time=time,
+            value=value,
+            query=query,
+            value_remaining=values - one_hot(value, self.kinds),
+            query_remaining=queries - one_hot(query, self.kinds),
+        )
+
+    def advance(
+        self, key: jax.Array, state: CountRecallState, action: jax.Array, params: Any
+    ) -> tuple[CountRecallState, jax.Array]:
+        left = jnp.sum(state.value_remaining * one_hot(state.query, self.kinds))
+        count = self.num_cards // self.kinds - left
+        reward = jnp.where(action == count, 1.0, -1.0) / (self.num_cards - 1)
+        dealt = self._deal(key, state.value_remaining, state.query_remaining, state.time)
+        return dealt, reward
+
+    def observation(self, state: CountRecallState, params: Any) -> jax.Array:
+        return jnp.stack([state.value, state.query])
+
+    def is_terminated(self, state: CountRecallState, params: Any) -> jax.Array:
+        return state.time == self.num_cards - 1
+
+    def action_space(self, params: Any = None) -> spaces.Discrete:
+        return spaces.Discrete(self.num_cards // self.kinds + 1)
+
+    def observation_space(self, params: Any = None) -> MultiDiscrete:
+        return MultiDiscrete((self.kinds, self.kinds))

@@ -1,0 +1,62 @@
+"""Guess whether the next card is higher or lower."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from metaenvs.popgym.base import DECK_SIZE, RANKS, Game, GameState, draw_card, one_hot
+
+
+class HigherLowerState(GameState):
+    """Rank of the `card` in sight and the deck's `remaining [13]` ranks."""
+
+    card: jax.Array
+    remaining: jax.Array
+
+
+class HigherLower(Game):
+    """POPGym's HigherLower: is the next card's rank above or below this one's?
+
+    - Action, Discrete(2): 0 guesses higher, 1 lower.
+    - Observation, Discrete(13): rank of the card just dealt, ace 0 to king 12.
+    - Reward: 1 / n if the guess comes true, -1 / n if not, 0 for equal ranks, with
+      n = 52 `num_decks` cards. Counting cards pays.
+    - Terminated when the deck is empty, after n - 1 steps. Never truncated.
+
+    Source: Morad et al. 2023 (POPGym), popgym 1.0.7, `popgym.envs.higher_lower`.
+    """
+
+    def __init__(self, num_decks: int = 1):
+        super().__init__()
+        self.num_decks = num_decks
+        self.num_cards = DECK_SIZE * num_decks
+
+    def initial_state(self, key: jax.Array, params: Any) -> HigherLowerState:
+        full = jnp.full(RANKS, self.num_cards // RANKS, jnp.int32)
+        card = draw_card(key, full)
+        return HigherLowerState(
+            time=jnp.zeros((), jnp.int32), card=card, remaining=full - one_hot(card, RANKS)
+        )
+
+    def advance(
+        self, key: jax.Array, state: HigherLowerState, action: jax.Array, params: Any
+    ) -> tuple[HigherLowerState, jax.Array]:
+        card = draw_card(key, state.remaining)
+        guess = jnp.where(action == 0, 1, -1)
+        reward = guess * jnp.sign(card - state.card) / self.num_cards
+        remaining = state.remaining - one_hot(card, RANKS)
+        return state.replace(card=card, remaining=remaining), reward
+
+    def observation(self, state: HigherLowerState, params: Any) -> jax.Array:
+        return state.card
+
+    def is_terminated(self, state: HigherLowerState, params: Any) -> jax.Array:
+        return state.time == self.num_cards - 1
+
+    def action_space(self, params: Any = None) -> spaces.Discrete:
+        return spaces.Discrete(2)
+
+    def observation_space(self, params: Any = None) -> spaces.Discrete:
+        return spaces.Discrete(RANKS)

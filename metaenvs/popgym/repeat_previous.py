@@ -1,0 +1,71 @@
+"""Remember the card of k steps ago."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState, draw_card, one_hot
+
+
+class RepeatPreviousState(GameState):
+    """The last `k` suits, newest first, and the deck's `remaining [4]` suits."""
+
+    history: jax.Array
+    remaining: jax.Array
+
+
+class RepeatPrevious(Game):
+    """POPGym's RepeatPrevious: name the suit of the card dealt k - 1 steps before this one.
+
+    - Action, Discrete(4): a suit.
+    - Observation, Discrete(4): the suit of the card just dealt.
+    - Reward: nothing until k cards are seen; then 1 / (n - k) if the action is the k-th
+      newest card's suit, the card in sight being the first newest, else the negative of
+      it, with n = 52 `num_decks` cards; returns lie in [-1, 1].
+    - Terminated when the deck is empty, after n - 1 steps. Never truncated.
+
+    Source: Morad et al. 2023 (POPGym), popgym 1.0.7, `popgym.envs.repeat_previous`.
+    """
+
+    def __init__(self, num_decks: int = 1, k: int = 4):
+        super().__init__()
+        if not 1 <= k < DECK_SIZE * num_decks:
+            raise ValueError(f"k must lie in 1..{DECK_SIZE * num_decks - 1}, got {k}")
+        self.num_decks = num_decks
+        self.num_cards = DECK_SIZE * num_decks
+        self.k = k
+
+    def initial_state(self, key: jax.Array, params: Any) -> RepeatPreviousState:
+        full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
+        card = draw_card(key, full)
+        return RepeatPreviousState(
+            time=jnp.zeros((), jnp.int32),
+            history=jnp.zeros(self.k, jnp.int8).at[0].set(card.astype(jnp.int8)),
+            remaining=full - one_hot(card, SUITS),
+        )
+
+    def advance(
+        self, key: jax.Array, state: RepeatPreviousState, action: jax.Array, params: Any
+    ) -> tuple[RepeatPreviousState, jax.Array]:
+        reward = jnp.where(action == state.history[-1], 1.0, -1.0) / (self.num_cards - self.k)
+        seen = state.time + 1
+        card = draw_card(key, state.remaining)
+        state = state.replace(
+            history=jnp.concatenate([card[None].astype(jnp.int8), state.history[:-1]]),
+            remaining=state.remaining - one_hot(card, SUITS),
+        )
+        return state, jnp.where(seen >= self.k, reward, 0.0)
+
+    def observation(self, state: RepeatPreviousState, params: Any) -> jax.Array:
+        return state.history[0].astype(jnp.int32)
+
+    def is_terminated(self, state: RepeatPreviousState, params: Any) -> jax.Array:
+        return state.time == self.num_cards - 1
+
+    def action_space(self, params: Any = None) -> spaces.Discrete:
+        return spaces.Discrete(SUITS)
+
+    def observation_space(self, params: Any = None) -> spaces.Discrete:
+        return spaces.Discrete(SUITS)

@@ -1,0 +1,124 @@
+"""What a player did and whether an episode starts, as part of what it sees."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import environment, spaces
+
+from metaenvs.popgym.base import MultiDiscrete
+
+
+@functools.singledispatch
+def flat_size(space: Any) -> int:
+    """Numbers in `encode(space, x)`."""
+    raise TypeError(f"{space!r} cannot be flattened. Choices: Box, Discrete, MultiDiscrete")
+
+
+@functools.singledispatch
+def encode(space: Any, x: jax.Array) -> jax.Array:
+    """A member of `space` as a float32 vector.
+
+    A Box is flattened as it is, a Discrete becomes a one-hot vector, a MultiDiscrete one
+    such vector per component, one after the other.
+    """
+    raise TypeError(f"{space!r} cannot be flattened. Choices: Box, Discrete, MultiDiscrete")
+
+
+@flat_size.register
+def _(space: spaces.Box) -> int:
+    return int(np.prod(space.shape))
+
+
+@encode.register
+def _(space: spaces.Box, x: jax.Array) -> jax.Array:
+    return jnp.ravel(x).astype(jnp.float32)
+
+
+@flat_size.register
+def _(space: spaces.Discrete) -> int:
+    return space.n
+
+
+@encode.register
+def _(space: spaces.Discrete, x: jax.Array) -> jax.Array:
+    return (jnp.arange(space.n) == x).astype(jnp.float32)
+
+
+@flat_size.register
+def _(space: MultiDiscrete) -> int:
+    return sum(space.nvec)
+
+
+@encode.register
+def _(space: MultiDiscrete, x: jax.Array) -> jax.Array:
+    component = np.repeat(np.arange(len(space.nvec)), space.nvec)
+    value = np.concatenate([np.arange(n) for n in space.nvec])
+    return (jnp.asarray(x)[component] == value).astype(jnp.float32)
+
+
+class PreviousAction(environment.Environment):
+    """`env` with its observation, the previous action and a start flag in one vector.
+
+    popgym's PreviousAction, Antialias and Flatten in one: `[observation | action | start]`
+    in float32, each part as `encode` writes it. `start` is 1 in an episode's first
+    observation, where the action part is 0 (popgym shows the one-hot of action 0 there),
+    and 0 in all others, `info["final_observation"]` included.
+
+    Nothing is kept between steps: the state is that of `env`, and Gymnax's auto-reset
+    replaces the whole observation by one of `reset_env`, so that no action passes from an
+    episode into the next.
+
+    `env` is any Gymnax environment that steps by `step_env` and resets by `reset_env`, with
+    Box, Discrete or MultiDiscrete actions and observations.
+    """
+
+    def __init__(self, env: Any):
+        self.env = env
+        params = env.default_params
+        self._action_size = flat_size(env.action_space(params))
+        self._size = flat_size(env.observation_space(params)) + self._action_size + 1
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+        observation, state = self.env.reset_env(key, params)
+        return self._join(observation, jnp.zeros(self._action_size), 1.0, params), state
+
+    def step_env(
+        self, key: jax.Array, state: Any, action: Any, params: Any
+    ) -> tuple[jax.Array, Any, jax.Array, jax.Array, dict[str, Any]]:
+        observation, *rest = self.env.step_env(key, state, action, params)
+        previous = encode(self.env.action_space(params), action)
+        return self._join(observation, previous, 0.0, params), *rest
+
+    def _join(self, observation, previous, start: float, params: Any) -> jax.Array:
+        seen = encode(self.env.observation_space(params), observation)
+        return jnp.concatenate([seen, previous, jnp.full(1, start, jnp.float32)])
+
+    def is_terminated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_terminated(state, params)
+
+    def is_truncated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_truncated(state, params)
+
+    @property
+    def num_actions(self) -> int:
+        return self.env.num_actions
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self.env.action_space(self.default_params if params is None else params)
+
+    def observation_space(self, params: Any = None) -> spaces.Box:
+        return spaces.Box(-jnp.inf, jnp.inf, (self._size,))
+
+    def __repr__(self) -> str:
+        return f"PreviousAction({self.env!r})"
