@@ -5,7 +5,7 @@ obs, state = env.reset(key, params)
 obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 """
 
-from metaenvs import projections, tasks
+from metaenvs import popgym, projections, tasks
 from metaenvs._version import __version__
 from metaenvs.registry import make, register, registered_envs
 from metaenvs.trial import RandomProjection, TrialParams, TrialState
@@ -16,6 +16,7 @@ __all__ = [
     "TrialState",
     "__version__",
     "make",
+    "popgym",
     "projections",
     "register",
     "registered_envs",

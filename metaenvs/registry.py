@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnax
 
-from metaenvs import errors
+from metaenvs import errors, popgym
 from metaenvs.suites import SUITES
 
 _factories: dict[str, Callable[..., Any]] = {}
@@ -87,3 +87,5 @@ _STEP_APIS: dict[str, Callable[[Any], Any]] = {"gymnax": lambda env: env, "legac
 
 for _suite in SUITES.values():
     register(_suite.id, _suite.make)
+for _id in popgym.ids:
+    register(_id, functools.partial(popgym.make, _id))

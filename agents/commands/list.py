@@ -3,7 +3,7 @@
 import argparse
 
 from agents.console import console, show_suites
-from metaenvs import projections, tasks
+from metaenvs import popgym, projections, tasks
 
 
 def main(argv: list[str]) -> None:
@@ -11,4 +11,9 @@ def main(argv: list[str]) -> None:
     show_suites()
     console.print(f"Projection families: {', '.join(projections.FAMILIES)}", soft_wrap=True)
     console.print(f"Tasks: {', '.join(tasks.task_names)}", soft_wrap=True)
+    console.print(
+        f"POPGym: popgym-GAMELEVEL-v0, LEVEL one of {', '.join(popgym.LEVELS)} and GAME one of "
+        f"{', '.join(popgym.GAMES)}",
+        soft_wrap=True,
+    )
     console.print("Any id of gymnax.registered_envs can be made too.")

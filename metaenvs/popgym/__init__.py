@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from metaenvs import errors
 from metaenvs.popgym.autoencode import Autoencode
@@ -24,76 +25,65 @@ from metaenvs.popgym.repeat_first import RepeatFirst
 from metaenvs.popgym.repeat_previous import RepeatPrevious
 from metaenvs.popgym.wrappers import PreviousAction
 
-__all__ = ["ENVIRONMENTS", "Game", "MultiDiscrete", "PreviousAction", "ids", "make"]
+__all__ = ["GAMES", "LEVELS", "Game", "MultiDiscrete", "PreviousAction", "ids", "make"]
+
+LEVELS = ("Easy", "Medium", "Hard")
 
 
-def _levels(name: str, game: Callable[..., Game], *rows: dict) -> dict[str, Callable[[], Game]]:
-    """popgym's id of each level to what makes it; the levels differ in their rows only."""
-    levels = zip(("Easy", "Medium", "Hard"), rows, strict=True)
-    return {f"popgym-{name}{level}-v0": functools.partial(game, **row) for level, row in levels}
+def _levels(game: Callable[..., Game], **rows: tuple) -> dict[str, Callable[[], Game]]:
+    """What makes each level; `rows` gives each argument of `game` at the three levels."""
+    arguments = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+    return {level: functools.partial(game, **a) for level, a in zip(LEVELS, arguments, strict=True)}
 
 
-def _limits(params: Callable[..., object], *steps: int) -> list[dict]:
-    return [{"params": params(max_steps_in_episode=n)} for n in steps]
+def _limits(params: Callable[..., Any], *steps: int) -> tuple:
+    return tuple(params(max_steps_in_episode=n) for n in steps)
 
 
-def _sigmas(params: Callable[..., object], *sigmas: float) -> list[dict]:
-    return [{"params": params(noise_sigma=s)} for s in sigmas]
+def _sigmas(params: Callable[..., Any], *sigmas: float) -> tuple:
+    return tuple(params(noise_sigma=s) for s in sigmas)
 
 
-# Letter for letter popgym's names ("VelocityOnlyCartpole" too).
-ENVIRONMENTS: dict[str, Callable[[], Game]] = {
+# Letter for letter popgym's names ("VelocityOnlyCartpole" too), by its groups.
+GAMES: dict[str, dict[str, Callable[[], Game]]] = {
     # diagnostic
-    **_levels("Autoencode", Autoencode, {"num_decks": 1}, {"num_decks": 2}, {"num_decks": 3}),
-    **_levels(
-        "CountRecall",
-        CountRecall,
-        {"num_decks": 1, "deck_type": "colors"},
-        {"num_decks": 2, "deck_type": "suits"},
-        {"num_decks": 4, "deck_type": "ranks"},
+    "Autoencode": _levels(Autoencode, num_decks=(1, 2, 3)),
+    "CountRecall": _levels(
+        CountRecall, num_decks=(1, 2, 4), deck_type=("colors", "suits", "ranks")
     ),
-    **_levels("RepeatFirst", RepeatFirst, {"num_decks": 1}, {"num_decks": 8}, {"num_decks": 16}),
-    **_levels(
-        "RepeatPrevious",
-        RepeatPrevious,
-        {"num_decks": 1, "k": 4},
-        {"num_decks": 2, "k": 32},
-        {"num_decks": 3, "k": 64},
-    ),
+    "RepeatFirst": _levels(RepeatFirst, num_decks=(1, 8, 16)),
+    "RepeatPrevious": _levels(RepeatPrevious, num_decks=(1, 2, 3), k=(4, 32, 64)),
     # control
-    **_levels(
-        "PositionOnlyCartPole", PositionOnlyCartPole, *_limits(CartPoleParams, 200, 400, 600)
+    "PositionOnlyCartPole": _levels(
+        PositionOnlyCartPole, params=_limits(CartPoleParams, 200, 400, 600)
     ),
-    **_levels(
-        "VelocityOnlyCartpole", VelocityOnlyCartPole, *_limits(CartPoleParams, 200, 400, 600)
+    "VelocityOnlyCartpole": _levels(
+        VelocityOnlyCartPole, params=_limits(CartPoleParams, 200, 400, 600)
     ),
-    **_levels(
-        "PositionOnlyPendulum", PositionOnlyPendulum, *_limits(PendulumParams, 200, 150, 100)
+    "PositionOnlyPendulum": _levels(
+        PositionOnlyPendulum, params=_limits(PendulumParams, 200, 150, 100)
     ),
     # noisy
-    **_levels(
-        "NoisyPositionOnlyCartPole",
-        NoisyPositionOnlyCartPole,
-        *_sigmas(CartPoleParams, 0.1, 0.2, 0.3),
+    "NoisyPositionOnlyCartPole": _levels(
+        NoisyPositionOnlyCartPole, params=_sigmas(CartPoleParams, 0.1, 0.2, 0.3)
     ),
-    **_levels(
-        "NoisyPositionOnlyPendulum",
-        NoisyPositionOnlyPendulum,
-        *_sigmas(PendulumParams, 0.1, 0.2, 0.3),
+    "NoisyPositionOnlyPendulum": _levels(
+        NoisyPositionOnlyPendulum, params=_sigmas(PendulumParams, 0.1, 0.2, 0.3)
     ),
-    **_levels(
-        "MultiarmedBandit",
-        MultiarmedBandit,
-        {"num_bandits": 10, "params": BanditParams(max_steps_in_episode=200)},
-        {"num_bandits": 20, "params": BanditParams(max_steps_in_episode=400)},
-        {"num_bandits": 30, "params": BanditParams(max_steps_in_episode=600)},
+    "MultiarmedBandit": _levels(
+        MultiarmedBandit, num_bandits=(10, 20, 30), params=_limits(BanditParams, 200, 400, 600)
     ),
     # game
-    **_levels("HigherLower", HigherLower, {"num_decks": 1}, {"num_decks": 2}, {"num_decks": 3}),
-    # navigation
+    "HigherLower": _levels(HigherLower, num_decks=(1, 2, 3)),
 }
 
-ids: tuple[str, ...] = tuple(ENVIRONMENTS)
+_FACTORIES = {
+    f"popgym-{game}{level}-v0": factory
+    for game, levels in GAMES.items()
+    for level, factory in levels.items()
+}
+
+ids: tuple[str, ...] = tuple(_FACTORIES)
 
 
 @functools.cache
@@ -106,4 +96,4 @@ def make(env_id: str) -> Game:
     Raises:
         ValueError: if there is no such environment; the message lists the ids.
     """
-    return errors.lookup(ENVIRONMENTS, env_id, "POPGym environment")()
+    return errors.lookup(_FACTORIES, env_id, "POPGym environment")()

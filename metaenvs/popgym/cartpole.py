@@ -91,11 +91,15 @@ class CartPole(Game):
         return state, jnp.float32(1.0) / params.max_steps_in_episode
 
     def observation(self, state: CartPoleState, params: CartPoleParams) -> jax.Array:
-        seen = state.physics[np.array(self.observed)]
+        seen = self.visible(state)
         if not self.noisy:
             return seen
         bounds = _BOUNDS[np.array(self.observed)]
         return jnp.clip(seen + params.noise_sigma * state.noise, -bounds, bounds)
+
+    def visible(self, state: CartPoleState) -> jax.Array:
+        """The two numbers of `physics` that are observed."""
+        return state.physics[np.array(self.observed)]
 
     def is_terminated(self, state: CartPoleState, params: CartPoleParams) -> jax.Array:
         position, _, angle, _ = state.physics
@@ -119,9 +123,18 @@ class PositionOnlyCartPole(CartPole):
 
 
 class VelocityOnlyCartPole(CartPole):
-    """CartPole that shows the cart's velocity and the pole's angular velocity."""
+    """CartPole that shows the cart's velocity and the pole's angular velocity.
+
+    An episode's first observation is the cart's position and the pole's angle, as in popgym
+    1.0.7, whose reset takes those two components of the state.
+    """
 
     observed = (1, 3)
+
+    def visible(self, state: CartPoleState) -> jax.Array:
+        position, velocity, angle, spin = state.physics
+        first = state.time == 0
+        return jnp.stack([jnp.where(first, position, velocity), jnp.where(first, angle, spin)])
 
 
 class NoisyPositionOnlyCartPole(PositionOnlyCartPole):

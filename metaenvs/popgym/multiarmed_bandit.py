@@ -1,6 +1,5 @@
 """Explore arms of unknown odds, then exploit the best."""
 
-
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces

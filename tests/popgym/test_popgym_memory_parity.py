@@ -156,7 +156,7 @@ def test_a_perfect_memory_earns_all(env_id, run, reference):
 
 def dealt_by_popgym(their: Any, kinds: np.ndarray, episodes: int) -> np.ndarray:
     their.np_random = np.random.default_rng(7)
-    deck = getattr(their, "deck", None) or their.value_deck
+    deck = their.deck if hasattr(their, "deck") else their.value_deck
     out = []
     for _ in range(episodes):
         their.reset()
