@@ -76,7 +76,9 @@ class TrainConfig:
     preset: str = "demo"
     """Where the other settings start from."""
     env: str = "RandomProjection-Lite-v0"
-    """A suite; it trains on the split called train."""
+    """An environment's id. Suites train on the split called train."""
+    env_params: dict[str, int | float] = dataclasses.field(default_factory=dict)
+    """Values in place of the environment's default params: memory_length 128."""
     episodes_per_trial: int | None = None
     """None: the suite's own."""
     projection: str | None = None
@@ -87,7 +89,9 @@ class TrainConfig:
     """Environment steps, all environments together."""
     envs: int = 64
     trials_per_rollout: int = 1
-    """Length of a rollout in whole trials."""
+    """Length of a rollout in whole trials, where trials have a fixed length."""
+    rollout_steps: int | None = None
+    """Length of a rollout in steps, for other environments. None: trials_per_rollout."""
     checkpoint_every: int = 10
     """Updates between checkpoints."""
     keep_checkpoints: int = 3
@@ -104,6 +108,8 @@ class TrainConfig:
         ):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
+        if self.rollout_steps is not None and self.rollout_steps < 1:
+            raise ValueError(f"rollout_steps must be at least 1, got {self.rollout_steps}")
         if self.ppo.minibatches < 1 or self.envs % self.ppo.minibatches:
             raise ValueError(
                 f"envs={self.envs} must be a multiple of ppo.minibatches={self.ppo.minibatches}"
@@ -154,7 +160,8 @@ def from_json(text: str) -> TrainConfig:
     """Inverse of `to_json`.
 
     Raises:
-        ValueError: if a field is unknown or missing.
+        ValueError: if a field is unknown. A missing one is younger than the text: it gets
+            its default, which has to be what runs did before it came.
     """
     return _from_dict(TrainConfig, json.loads(text))
 
@@ -164,9 +171,6 @@ def _from_dict(cls: type, values: dict[str, Any]) -> Any:
     for name in values:
         if name not in hints:
             raise errors.unknown(name, hints, f"field of {cls.__name__}")
-    missing = sorted(hints.keys() - values.keys())
-    if missing:
-        raise ValueError(f"{cls.__name__} lacks {', '.join(missing)}")
     return cls(**{name: _value(hints[name], value) for name, value in values.items()})
 
 
@@ -194,4 +198,5 @@ def differences(a: TrainConfig, b: TrainConfig) -> dict[str, tuple[Any, Any]]:
         return out
 
     x, y = flat(dataclasses.asdict(a)), flat(dataclasses.asdict(b))
-    return {name: (x[name], y[name]) for name in x if x[name] != y[name]}
+    names = dict.fromkeys([*x, *y])
+    return {n: (x.get(n), y.get(n)) for n in names if x.get(n) != y.get(n)}

@@ -51,7 +51,9 @@ class TrainingProgress:
         """A line of the metrics."""
         self._done = line["update"]
         returns = "  ".join(
-            f"{task} {value:.0f}" for task, value in line["return"].items() if value is not None
+            f"{task} {value:.0f}" if abs(value) >= 10 else f"{task} {value:.2f}"
+            for task, value in line["return"].items()
+            if value is not None
         )
         text = f"{line['steps_per_second']:,.0f} steps/s  {returns}"
         if self._bar:

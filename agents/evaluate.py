@@ -16,7 +16,7 @@ from metaenvs.rendering import adaptation
 class AgentPolicy:
     """A policy (`metaenvs.evaluation.Policy`) that acts with fixed parameters.
 
-    Samples its actions, as in training; `deterministic` takes the mean instead.
+    Samples its actions, as in training; `deterministic` takes the most likely instead.
     """
 
     def __init__(self, network: Any, params: Any, deterministic: bool = False):
@@ -31,7 +31,7 @@ class AgentPolicy:
         carry, policy, _ = self._network.apply(
             self._params, self._constants, carry, obs, reset, method="step"
         )
-        return carry, policy.mean if self._deterministic else policy.sample(key)
+        return carry, policy.mode() if self._deterministic else policy.sample(key)
 
 
 def load(run: RunFolder, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:

@@ -114,7 +114,7 @@ def _line(trainer: Trainer, update: int, metrics: dict[str, Any], start: float) 
     def mean(total: np.ndarray, count: np.ndarray) -> float | None:
         return float(total.sum() / count.sum()) if count.sum() else None
 
-    names = [n for n in trainer.env.task_names if n in trainer.env.splits["train"]]
+    names = trainer.trained_tasks
     rows = [trainer.env.task_names.index(n) for n in names]
     seconds = time.perf_counter() - start
     return {

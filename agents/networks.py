@@ -3,32 +3,9 @@
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
-from flax import struct
 
-from agents import sequence_models
+from agents import distributions, sequence_models
 from agents.config import ModelConfig
-
-LOG_STD_MIN, LOG_STD_MAX = -4.0, 0.5
-
-
-class Gaussian(struct.PyTreeNode):
-    """A diagonal normal distribution over actions `[..., action_size]`."""
-
-    mean: jax.Array
-    log_std: jax.Array
-
-    def sample(self, key: jax.Array) -> jax.Array:
-        noise = jax.random.normal(key, self.mean.shape)
-        return self.mean + jnp.exp(self.log_std) * noise
-
-    def log_prob(self, action: jax.Array) -> jax.Array:
-        z = (action - self.mean) * jnp.exp(-self.log_std)
-        return jnp.sum(-0.5 * (z**2 + jnp.log(2 * jnp.pi)) - self.log_std, axis=-1)
-
-    def entropy(self) -> jax.Array:
-        return jnp.sum(self.log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e), axis=-1)
 
 
 def _dense(width: int, gain: float = 2**0.5) -> nn.Dense:
@@ -48,20 +25,22 @@ class _MLP(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """Encoder, memory, and heads for a Gaussian policy and a value.
+    """Encoder, memory, and heads for a policy over `action_space` and a value.
 
-    The policy's spread depends on the memory: an agent that has found out its task
-    need not explore any more.
+    All of the policy depends on the memory, a Gaussian's spread too: an agent that has
+    found out its task need not explore any more.
     """
 
     memory: nn.Module
-    action_size: int
+    action_space: Any
     encoder: tuple[int, ...] = (64,)
     head: tuple[int, ...] = (64,)
 
     def setup(self):
         self.encode = _MLP(self.encoder, self.memory.width)
-        self.actor = _MLP(self.head, 2 * self.action_size, out_gain=0.01)
+        self.distribution = distributions.of_space(self.action_space)
+        n_outputs = self.distribution.n_outputs(self.action_space)
+        self.actor = _MLP(self.head, n_outputs, out_gain=0.01)
         self.critic = _MLP(self.head, 1)
 
     def init_carry(self, batch: int) -> Any:
@@ -86,21 +65,21 @@ class ActorCritic(nn.Module):
         return carry, *self._heads(y)
 
     def _heads(self, y):
-        mean, spread = jnp.split(self.actor(y), 2, axis=-1)
-        # Starts near 0.6: wide enough to find the projection, narrow enough to move.
-        log_std = jnp.clip(spread - 0.5, LOG_STD_MIN, LOG_STD_MAX)
-        return Gaussian(mean, log_std), self.critic(y)[..., 0]
+        policy = self.distribution.of(self.actor(y), self.action_space)
+        return policy, self.critic(y)[..., 0]
 
 
-def make(config: ModelConfig, action_size: int) -> ActorCritic:
+def make(config: ModelConfig, action_space: Any) -> ActorCritic:
     """The network that `config` describes.
 
     Raises:
         ValueError: unknown memory, a setting that it lacks, or too few `params`.
+        TypeError: an action space over which there is no policy.
     """
+    distributions.of_space(action_space)
     fields = {"layers": config.layers, **config.memory_options()}
     width = config.width
     if config.params is not None:
         width = sequence_models.width_for(config.memory, config.params, **fields)
     memory = sequence_models.make(config.memory, width=width, **fields)
-    return ActorCritic(memory, action_size, config.encoder, config.head)
+    return ActorCritic(memory, action_space, config.encoder, config.head)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from flax import struct
 
 from agents.config import PPOConfig
-from agents.networks import Gaussian
 
 
 class Rollout(struct.PyTreeNode):
@@ -66,7 +65,7 @@ def gae(
 
 
 def loss(
-    policy: Gaussian,
+    policy: Any,
     value: jax.Array,
     rollout: Rollout,
     advantage: jax.Array,

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
-import metaenvs
-from agents import networks, ppo
+from agents import environments, networks, ppo
 from agents.config import TrainConfig
 from agents.rollout import Loop, collect, cut, join
 
@@ -40,10 +40,10 @@ class Trainer:
 
     def __init__(self, config: TrainConfig):
         self.config = config
-        self.env, self.env_params = metaenvs.make(config.env, **env_kwargs(config))
-        self.network = networks.make(config.model, self.env.action_size)
-        self.episodes_per_trial = int(self.env_params.episodes_per_trial)
-        self.rollout_length = config.trials_per_rollout * self.env.trial_length(self.env_params)
+        self.env, self.env_params = environments.make(config)
+        self.network = networks.make(config.model, self.env.action_space(self.env_params))
+        self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
+        self.rollout_length = rollout_length(config, self.env.trial_length(self.env_params))
         self.segment = self.rollout_length
         self.steps_per_update = self.rollout_length * config.envs
         self.updates = -(-config.steps // self.steps_per_update)
@@ -93,6 +93,12 @@ class Trainer:
         metrics |= {"explained_variance": 1.0 - residual, **self._returns(episodes)}
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
         return state, metrics
+
+    @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks that trials draw from."""
+        weights = getattr(self.env_params, "task_weights", np.ones(1))
+        return tuple(n for n, w in zip(self.env.task_names, weights, strict=True) if w > 0)
 
     def _value(self, params, carry, obs, reset):
         constants = self.network.apply(params, method="step_constants")
@@ -158,11 +164,14 @@ class Trainer:
         return *learner, jax.tree.map(jnp.mean, metrics)
 
 
-def env_kwargs(config: TrainConfig) -> dict[str, Any]:
-    """Keywords for `metaenvs.make` that the settings ask for."""
-    kwargs: dict[str, Any] = {"observe": config.observe}
-    if config.episodes_per_trial is not None:
-        kwargs["episodes_per_trial"] = config.episodes_per_trial
-    if config.projection is not None:
-        kwargs["projection"] = config.projection
-    return kwargs
+def rollout_length(config: TrainConfig, trial_length: int | None) -> int:
+    """Steps of a rollout, `trial_length` being the most of a trial, if it is known.
+
+    Raises:
+        ValueError: if neither it nor the settings say.
+    """
+    if config.rollout_steps is not None:
+        return config.rollout_steps
+    if trial_length is None:
+        raise ValueError(f"trials of {config.env} have no fixed length: give rollout_steps")
+    return config.trials_per_rollout * trial_length

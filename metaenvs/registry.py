@@ -40,6 +40,11 @@ def _for_gymnax(env_id: str, **kwargs: Any) -> Any:
     return make(env_id, **kwargs)[0]
 
 
+def keywords(env_id: str) -> tuple[str, ...]:
+    """Keywords that `make` takes for an id of `registered_envs`; none for others."""
+    return tuple(inspect.signature(_factories[env_id]).parameters) if env_id in _factories else ()
+
+
 def make(env_id: str, *, step_api: str = "gymnax", **kwargs: Any) -> tuple[Any, Any]:
     """The environment called `env_id` and its default params.
 
@@ -70,7 +75,7 @@ def _build(env_id: str, kwargs: dict[str, Any]) -> Any:
     try:
         inspect.signature(factory).bind(**kwargs)
     except TypeError as error:
-        valid = ", ".join(inspect.signature(factory).parameters)
+        valid = ", ".join(keywords(env_id))
         raise TypeError(f"{env_id}: {error}. Valid keywords: {valid}") from None
     return factory(**kwargs)
 
