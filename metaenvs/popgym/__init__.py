@@ -6,7 +6,7 @@ from typing import Any
 
 from metaenvs import errors
 from metaenvs.popgym.autoencode import Autoencode
-from metaenvs.popgym.base import Game, MultiDiscrete
+from metaenvs.popgym.base import Game
 from metaenvs.popgym.cartpole import (
     CartPoleParams,
     NoisyPositionOnlyCartPole,
@@ -24,6 +24,7 @@ from metaenvs.popgym.pendulum import (
 from metaenvs.popgym.repeat_first import RepeatFirst
 from metaenvs.popgym.repeat_previous import RepeatPrevious
 from metaenvs.popgym.wrappers import PreviousAction
+from metaenvs.spaces import MultiDiscrete
 
 __all__ = ["GAMES", "LEVELS", "Game", "MultiDiscrete", "PreviousAction", "ids", "make"]
 

@@ -11,10 +11,10 @@ from metaenvs.popgym.base import (
     SUITS,
     Game,
     GameState,
-    MultiDiscrete,
     draw_card,
     one_hot,
 )
+from metaenvs.spaces import MultiDiscrete
 
 PLAY, WATCH = 0, 1
 

@@ -1,6 +1,5 @@
 """What the POPGym games share: the Gymnax contract, spaces, cheap randomness."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -95,25 +94,6 @@ class Game(environment.Environment):
 
     def __repr__(self) -> str:
         return f"{self.name}({self._default_params!r})"
-
-
-class MultiDiscrete(spaces.Space):
-    """Integers `[len(nvec)]`, component i in `0 .. nvec[i] - 1`, which Gymnax lacks."""
-
-    def __init__(self, nvec: Sequence[int]):
-        self.nvec = tuple(int(n) for n in nvec)
-        self.shape = (len(self.nvec),)
-        self.dtype = jnp.dtype(jnp.int32)
-
-    def sample(self, key: jax.Array) -> jax.Array:
-        return jax.random.randint(key, self.shape, 0, jnp.array(self.nvec), self.dtype)
-
-    def contains(self, x: jax.Array) -> jax.Array:
-        x = jnp.asarray(x)
-        return jnp.all((x >= 0) & (x < jnp.array(self.nvec)))
-
-    def __repr__(self) -> str:
-        return f"MultiDiscrete({list(self.nvec)})"
 
 
 def random_below(key: jax.Array, n: jax.Array | int) -> jax.Array:

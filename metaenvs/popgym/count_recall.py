@@ -15,10 +15,10 @@ from metaenvs.popgym.base import (
     SUITS,
     Game,
     GameState,
-    MultiDiscrete,
     draw_card,
     one_hot,
 )
+from metaenvs.spaces import MultiDiscrete
 
 KINDS = MappingProxyType({"colors": COLORS, "suits": SUITS, "ranks": RANKS})
 

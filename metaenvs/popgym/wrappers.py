@@ -1,62 +1,12 @@
 """What a player did and whether an episode starts, as part of what it sees."""
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnax.environments import environment, spaces
 
-from metaenvs.popgym.base import MultiDiscrete
-
-
-@functools.singledispatch
-def flat_size(space: Any) -> int:
-    """Numbers in `encode(space, x)`."""
-    raise TypeError(f"{space!r} cannot be flattened. Choices: Box, Discrete, MultiDiscrete")
-
-
-@functools.singledispatch
-def encode(space: Any, x: jax.Array) -> jax.Array:
-    """A member of `space` as a float32 vector.
-
-    A Box is flattened as it is, a Discrete becomes a one-hot vector, a MultiDiscrete one
-    such vector per component, one after the other.
-    """
-    raise TypeError(f"{space!r} cannot be flattened. Choices: Box, Discrete, MultiDiscrete")
-
-
-@flat_size.register
-def _(space: spaces.Box) -> int:
-    return int(np.prod(space.shape))
-
-
-@encode.register
-def _(space: spaces.Box, x: jax.Array) -> jax.Array:
-    return jnp.ravel(x).astype(jnp.float32)
-
-
-@flat_size.register
-def _(space: spaces.Discrete) -> int:
-    return space.n
-
-
-@encode.register
-def _(space: spaces.Discrete, x: jax.Array) -> jax.Array:
-    return (jnp.arange(space.n) == x).astype(jnp.float32)
-
-
-@flat_size.register
-def _(space: MultiDiscrete) -> int:
-    return sum(space.nvec)
-
-
-@encode.register
-def _(space: MultiDiscrete, x: jax.Array) -> jax.Array:
-    component = np.repeat(np.arange(len(space.nvec)), space.nvec)
-    value = np.concatenate([np.arange(n) for n in space.nvec])
-    return (jnp.asarray(x)[component] == value).astype(jnp.float32)
+from metaenvs.spaces import encode, flat_size
 
 
 class PreviousAction(environment.Environment):
