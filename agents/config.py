@@ -94,7 +94,10 @@ class TrainConfig:
     """Length of a rollout in steps, for other environments. None: trials_per_rollout."""
     checkpoint_every: int = 10
     """Updates between checkpoints."""
+    checkpoint_minutes: float = 30.0
+    """A checkpoint is also written when the last one is older than this."""
     keep_checkpoints: int = 3
+    """How many of the last ones are kept, besides the one of the highest return."""
     model: ModelConfig = ModelConfig()
     ppo: PPOConfig = PPOConfig()
 
@@ -104,12 +107,14 @@ class TrainConfig:
             ("envs", 1),
             ("trials_per_rollout", 1),
             ("checkpoint_every", 1),
-            ("keep_checkpoints", 1),
+            ("keep_checkpoints", 2),  # should the last one be damaged
         ):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
         if self.rollout_steps is not None and self.rollout_steps < 1:
             raise ValueError(f"rollout_steps must be at least 1, got {self.rollout_steps}")
+        if not self.checkpoint_minutes > 0:
+            raise ValueError(f"checkpoint_minutes must be above 0, got {self.checkpoint_minutes}")
         if self.ppo.minibatches < 1 or self.envs % self.ppo.minibatches:
             raise ValueError(
                 f"envs={self.envs} must be a multiple of ppo.minibatches={self.ppo.minibatches}"

@@ -25,7 +25,7 @@ class TrainingProgress:
         self._start = self._last_line = time.monotonic()
         self._every = every_seconds
         self._bar = None
-        if console.is_terminal:
+        if console.is_interactive:
             self._bar = Progress(
                 TextColumn("update"),
                 MofNCompleteColumn(),

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from agents import config as configs
 from agents.console import console
 from agents.run_folder import RunFolder
@@ -41,8 +39,8 @@ def load(run: RunFolder, deterministic: bool = False) -> tuple[AgentPolicy, Trai
         RunError: without a checkpoint, or with one that does not fit.
     """
     trainer = Trainer(run.config)
-    state = run.restore(jax.eval_shape(trainer.init))
-    return AgentPolicy(trainer.network, state.params, deterministic), trainer, int(state.update)
+    update, agent = run.checkpoints.restore(trainer.state_shapes().agent())
+    return AgentPolicy(trainer.network, agent["params"], deterministic), trainer, update
 
 
 def evaluate(run: RunFolder, protocol: str, deterministic: bool = False) -> dict[str, Any]:

@@ -4,26 +4,29 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
+from agents import sinks
 from agents.config import TrainConfig
 from agents.console import TrainingProgress, console
-from agents.errors import DivergedError
+from agents.errors import DivergedError, RunError
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 
 
-def check(config: TrainConfig) -> None:
+def check(config: TrainConfig, logs: Sequence[str] = ()) -> None:
     """Refuse settings that cannot be trained with, before anything is compiled or written.
 
     Raises:
-        ValueError: unknown environment, memory, projection or part of the observation.
+        ValueError: unknown environment, memory, projection, part of the observation or log.
     """
+    sinks.check(logs)
     Trainer(config)
 
 
@@ -54,22 +57,22 @@ class StopRequest:
         console.print("stopping after this update")
 
 
-def train(run: RunFolder) -> bool:
-    """Train to the end of the run's budget, from its last checkpoint if it has one.
+def train(run: RunFolder, logs: Sequence[str] = ("tensorboard",)) -> bool:
+    """Train to the end of the run's budget, from its last whole checkpoint if it has one.
 
-    On Ctrl-C or SIGTERM the present update is finished and saved first. Returns whether
-    the end was reached.
+    On Ctrl-C or SIGTERM the present update is finished and saved first. `logs` are names
+    in `sinks.SINKS`. Returns whether the end was reached.
 
     Raises:
-        DivergedError: if the loss becomes infinite or NaN.
+        DivergedError: if the loss, the gradient or the parameters become infinite or NaN.
+        RunError: if a line or a checkpoint cannot be written.
     """
     trainer = Trainer(run.config)
-    if run.latest_update is None:
-        state = trainer.init()
-    else:
-        state = run.restore(jax.eval_shape(trainer.init))
-    done = int(state.update)
-    run.trim_metrics(done)
+    done, state = 0, None
+    if run.checkpoints.updates:
+        done, state = run.checkpoints.restore(trainer.state_shapes())
+    run.checkpoints.set_aside_after(done)
+    state = trainer.init() if state is None else state
     console.print(
         f"{run.path}: {run.config.env}, {trainer.updates} updates of {trainer.steps_per_update:,} "
         f"steps ({run.config.envs} environments x {trainer.rollout_length}), "
@@ -77,30 +80,76 @@ def train(run: RunFolder) -> bool:
         + (f"; continues after update {done}" if done else ""),
         soft_wrap=True,
     )
-    with (
-        SummaryWriter(str(run.path), purge_step=done * trainer.steps_per_update) as writer,
-        TrainingProgress(trainer.updates, done) as progress,
-        StopRequest() as stop,
-    ):
+    with ExitStack() as stack:
+        progress = stack.enter_context(TrainingProgress(trainer.updates, done))
+        outputs = [sinks.JsonLines(run, done), *(sinks.SINKS[x][0](run, done) for x in logs)]
+        for output in outputs:
+            stack.callback(output.close)
+        stop = stack.enter_context(StopRequest())
+        due = Due(run.config)
         while done < trainer.updates and not stop.wanted:
             start = time.perf_counter()
             state, metrics = trainer.update(state)
             line = _line(trainer, done + 1, jax.device_get(metrics), start)
-            if not math.isfinite(line["loss"]):
-                raise DivergedError(
-                    f"loss is {line['loss']} in update {done + 1}; the last good checkpoint "
-                    f"is that of update {run.latest_update} in {run.path}"
-                )
+            _stop_unless_finite(run, line)
             done += 1
-            run.log(line)
-            _to_tensorboard(writer, line)
+            with _full_disk_named(run):
+                for output in outputs:
+                    output.write(line)
             progress.show(line)
-            last = done == trainer.updates or stop.wanted
-            if last or done % run.config.checkpoint_every == 0:
-                run.save(state)
+            due.add(line)
+            if due(done) or done == trainer.updates or stop.wanted:
+                run.checkpoints.save(done, state, due.score())
+                due = Due(run.config)
     if done < trainer.updates:
         console.print(f"stopped after update {done}; go on with --resume")
     return done == trainer.updates
+
+
+class Due:
+    """Whether a checkpoint is due, and the score of the one that is: the training return
+    since the last, mean over tasks."""
+
+    def __init__(self, config: TrainConfig):
+        self._config = config
+        self._since = time.monotonic()
+        self._returns: dict[str, list[float]] = {}
+
+    def add(self, line: dict[str, Any]) -> None:
+        for task, value in line["return"].items():
+            self._returns.setdefault(task, []).extend([] if value is None else [value])
+
+    def __call__(self, update: int) -> bool:
+        minutes = (time.monotonic() - self._since) / 60
+        every = self._config.checkpoint_every
+        return update % every == 0 or minutes >= self._config.checkpoint_minutes
+
+    def score(self) -> float | None:
+        """None if some task has ended no episode: the mean would be of other tasks."""
+        if not all(self._returns.values()):
+            return None
+        return float(np.mean([np.mean(values) for values in self._returns.values()]))
+
+
+def _stop_unless_finite(run: RunFolder, line: dict[str, Any]) -> None:
+    for name in ("loss", "grad_norm", "param_norm"):
+        if not math.isfinite(line[name]):
+            raise DivergedError(
+                f"{name} is {line[name]} in update {line['update']}; the last good checkpoint is "
+                f"that of update {run.latest_update} in {run.path}"
+            )
+
+
+@contextmanager
+def _full_disk_named(run: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{run.path} cannot be written to ({error.strerror}); the last whole checkpoint is "
+            f"that of update {run.latest_update}. Once it can be "
+            "written to, go on with --resume"
+        ) from error
 
 
 def _n_params(params: Any) -> int:
@@ -129,15 +178,6 @@ def _line(trainer: Trainer, update: int, metrics: dict[str, Any], start: float) 
         },
         **{name: float(value) for name, value in metrics.items()},
     }
-
-
-def _to_tensorboard(writer: SummaryWriter, line: dict[str, Any]) -> None:
-    for name, value in line.items():
-        if isinstance(value, float):
-            writer.add_scalar(f"train/{name}", value, line["steps"])
-    for task, value in line["return"].items():
-        if value is not None:
-            writer.add_scalar(f"return/{task}", value, line["steps"])
 
 
 def default_path(config: Any) -> Path:

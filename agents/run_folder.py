@@ -1,38 +1,31 @@
-"""The folder of a run: settings, metrics, checkpoints. Nothing in it is lost by accident.
+"""The folder of a run. Nothing in it is lost by accident.
 
 config.json      settings
 metrics.jsonl    one line per update
-checkpoints/     orbax, each written under another name and moved when whole
+checkpoints/     named by the updates done; the last ones and the best
+set_aside/       checkpoints that a resumed run passed over
 evaluation.json  written by `metaenvs evaluate`
 """
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import orbax.checkpoint as ocp
-
 from agents import config as configs
+from agents.checkpoint import Checkpoints
 from agents.config import TrainConfig
 from agents.errors import RunError
 
 
 class RunFolder:
-    """A run on disk. Use `create`, `resume` or `open`."""
+    """A run on disk: its `config` and its `checkpoints`. Use `create`, `resume` or `open`."""
 
-    def __init__(self, path: Path, config: TrainConfig):
+    def __init__(self, path: Path, config: TrainConfig, writable: bool):
         self.path = path
         self.config = config
-        # Orbax wants absolute paths.
-        self._manager = ocp.CheckpointManager(
-            (path / "checkpoints").absolute(),
-            item_handlers=ocp.StandardCheckpointHandler(),
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=config.keep_checkpoints, enable_async_checkpointing=False
-            ),
-        )
+        self.checkpoints = Checkpoints(path / "checkpoints", config.keep_checkpoints, writable)
 
     @classmethod
     def create(cls, path: Path, config: TrainConfig, overwrite: bool = False) -> "RunFolder":
@@ -52,7 +45,7 @@ class RunFolder:
             shutil.rmtree(path)
         path.mkdir(parents=True)
         (path / "config.json").write_text(configs.to_json(config))
-        return cls(path, config)
+        return cls(path, config, writable=True)
 
     @classmethod
     def resume(cls, path: Path, config: TrainConfig) -> "RunFolder":
@@ -63,27 +56,21 @@ class RunFolder:
         """
         if not path.exists():
             return cls.create(path, config)
-        run = cls.open(path)
-        different = configs.differences(run.config, config)
+        there = _read_config(path)
+        different = configs.differences(there, config)
         if different:
             listing = "; ".join(f"{k}: {a!r} there, {b!r} here" for k, (a, b) in different.items())
             raise RunError(f"{path} was started with other settings ({listing})")
-        return run
+        return cls(path, config, writable=True)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """An existing run.
+        """An existing run, to be read.
 
         Raises:
             RunError: if there is none at `path`, or its settings cannot be read.
         """
-        if not (path / "config.json").exists():
-            raise RunError(f"{path} is no run folder (no config.json)")
-        try:
-            config = configs.from_json((path / "config.json").read_text())
-        except ValueError as error:
-            raise RunError(f"{path / 'config.json'}: {error}") from None
-        return cls(path, config)
+        return cls(path, _read_config(path), writable=False)
 
     @property
     def metrics_path(self) -> Path:
@@ -91,44 +78,8 @@ class RunFolder:
 
     @property
     def latest_update(self) -> int | None:
-        """Updates done at the last checkpoint; None without one."""
-        return self._manager.latest_step()
-
-    def save(self, state: Any) -> None:
-        """Write a checkpoint of a training state."""
-        update = int(state.update)
-        if update != self.latest_update:
-            self._manager.save(update, args=ocp.args.StandardSave(state))
-
-    def restore(self, like: Any) -> Any:
-        """The last checkpoint; `like` is a state (or its shapes) of the same settings.
-
-        Raises:
-            RunError: without a checkpoint, or if it does not fit the settings.
-        """
-        update = self.latest_update
-        if update is None:
-            raise RunError(f"{self.path} holds no checkpoint; continue the run with --resume")
-        saved = self._shapes(self._manager.item_metadata(update))
-        wanted = self._shapes(like)
-        different = sorted(
-            name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name)
-        )
-        if different:
-            name = different[0]
-            raise RunError(
-                f"checkpoint {update} of {self.path} does not fit its config.json: "
-                f"{len(different)} arrays differ, the first is {name} "
-                f"({saved.get(name, 'absent')} saved, {wanted.get(name, 'absent')} expected)"
-            )
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(update, args=ocp.args.StandardRestore(abstract))
-
-    @staticmethod
-    def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-        # Orbax gives dicts back where dataclasses and tuples went in: compare by names.
-        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-        return {_dotted(path): tuple(leaf.shape) for path, leaf in leaves}
+        """Updates done at the last complete checkpoint; None without one."""
+        return max(self.checkpoints.updates, default=None)
 
     def trim_metrics(self, updates: int) -> None:
         """Drop the lines of updates after `updates`; a resumed run writes them again."""
@@ -138,12 +89,7 @@ class RunFolder:
             partial.write_text("".join(json.dumps(x) + "\n" for x in kept))
             partial.replace(self.metrics_path)
 
-    def log(self, line: dict[str, Any]) -> None:
-        """Append a line to the metrics."""
-        with self.metrics_path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self) -> Sequence[dict[str, Any]]:
         """All whole lines of the metrics."""
         lines = self.metrics_path.read_text().splitlines()
         out = []
@@ -155,6 +101,10 @@ class RunFolder:
         return out
 
 
-def _dotted(path: tuple[Any, ...]) -> str:
-    names = (getattr(k, "name", getattr(k, "key", getattr(k, "idx", k))) for k in path)
-    return ".".join(str(name) for name in names)
+def _read_config(path: Path) -> TrainConfig:
+    if not (path / "config.json").exists():
+        raise RunError(f"{path} is no run folder (no config.json)")
+    try:
+        return configs.from_json((path / "config.json").read_text())
+    except ValueError as error:
+        raise RunError(f"{path / 'config.json'}: {error}") from None

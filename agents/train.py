@@ -34,6 +34,10 @@ class TrainState(struct.PyTreeNode):
     carry: Any
     update: jax.Array
 
+    def agent(self) -> dict[str, Any]:
+        """What a policy acts by. Restored alone, whatever else the state holds."""
+        return {"params": self.params}
+
 
 class Trainer:
     """The programs of a training run. Holds no state that changes."""
@@ -53,6 +57,14 @@ class Trainer:
             rate = optax.linear_schedule(rate, 0.0, gradient_steps)
         self.optimiser = optax.chain(
             optax.clip_by_global_norm(config.ppo.max_grad_norm), optax.adam(rate, eps=1e-5)
+        )
+
+    def state_shapes(self) -> TrainState:
+        """Shapes and places of a state's arrays, as a checkpoint is restored to them."""
+        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+            jax.eval_shape(self.init),
         )
 
     @partial(jax.jit, static_argnums=0)
@@ -90,7 +102,8 @@ class Trainer:
         sequences = cut((rollout, advantage, target), self.segment), join(carries)
         params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
-        metrics |= {"explained_variance": 1.0 - residual, **self._returns(episodes)}
+        metrics |= {"explained_variance": 1.0 - residual, "param_norm": optax.tree.norm(params)}
+        metrics |= self._returns(episodes)
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
         return state, metrics
 

@@ -22,6 +22,8 @@ class TrainCommand:
     """Continue the run in the folder, or start it if there is none."""
     overwrite: bool = False
     """Replace a run that is already in the folder."""
+    logs: tuple[str, ...] = ("tensorboard",)
+    """Where metrics go besides metrics.jsonl: names in agents.sinks.SINKS."""
 
 
 def main(argv: list[str]) -> int:
@@ -37,9 +39,9 @@ def main(argv: list[str]) -> int:
     from agents.run_folder import RunFolder
 
     path = command.out or loop.default_path(command.config)
-    loop.check(command.config)
+    loop.check(command.config, command.logs)
     if command.resume:
         run = RunFolder.resume(path, command.config)
     else:
         run = RunFolder.create(path, command.config, command.overwrite)
-    return 0 if loop.train(run) else 130
+    return 0 if loop.train(run, command.logs) else 130

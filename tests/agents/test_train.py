@@ -44,7 +44,7 @@ def finished(tmp_path_factory):
 
 
 def leaves(run):
-    return jax.tree.leaves(run.restore(jax.eval_shape(Trainer(run.config).init)))
+    return jax.tree.leaves(run.checkpoints.restore(Trainer(run.config).state_shapes())[1])
 
 
 def test_rollouts_are_whole_trials():
@@ -150,7 +150,7 @@ def test_checkpoint_of_another_architecture_is_refused(finished, tmp_path):
     (path / "checkpoints").symlink_to(finished.path / "checkpoints")
     other = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, width=16))
     (path / "config.json").write_text(configs.to_json(other))
-    with pytest.raises(RunError, match=r"does not fit its config.json.*saved.*expected"):
+    with pytest.raises(RunError, match=r"does not fit the run's config.json.*saved.*expected"):
         leaves(RunFolder.open(path))
 
 
