@@ -16,13 +16,18 @@ from jax.custom_batching import custom_vmap
 
 
 def only_where(
-    predicate: jax.Array, compute: Callable[..., Any], otherwise: Any, *operands: Any
+    predicate: jax.Array,
+    compute: Callable[..., Any],
+    otherwise: Any,
+    *operands: Any,
+    block: Callable[[int], int] | None = None,
 ) -> Any:
     """`compute(*operands)` where `predicate`, else `otherwise`.
 
-    Batched by `jax.vmap` (nested too), `compute` runs if the predicate holds anywhere
-    in the batch, and not at all if it holds nowhere. `compute` must not close over
-    traced values: pass them as `operands`.
+    Batched by `jax.vmap` (nested too), rows for which the predicate holds are taken out,
+    a block at a time, and their results written into `otherwise`: the cost is that of
+    the rows that need it, and next to nothing where none does. `block(size)` gives the
+    rows of a block. `compute` must not close over traced values: pass them as `operands`.
     """
     fallback, fallback_tree = jax.tree.flatten(otherwise)
     leaves, tree = jax.tree.flatten(operands)
@@ -40,23 +45,32 @@ def only_where(
         )
 
     def many(size, shared, *flat):
-        rows = [
+        full = [
             jnp.broadcast_to(x, (size, *jnp.shape(x))) if s and i <= len(fallback) else x
             for i, (x, s) in enumerate(zip(flat, shared, strict=True))
         ]
-        predicate, fallback_rows, leaves = split(rows)
+        predicate, fallback_rows, leaves = split(full)
         axes = _axes(split(shared)[2])
+        rows = (block or default_block)(size)
+        batched = jax.vmap(compute_flat, axes, axis_size=rows)
 
-        def somewhere(rows, leaves):
-            fresh = jax.vmap(compute_flat, axes, axis_size=size)(*leaves)
-            return [
-                jnp.where(predicate.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
-                for x, y in zip(fresh, rows, strict=True)
-            ]
+        def one_block(loop):
+            pending, out = loop
+            # The first rows that are pending, then `size`, which stands for no row.
+            chosen = jnp.sort(jnp.where(pending, jnp.arange(size), size))[:rows]
+            fresh = batched(
+                *(
+                    x if a is None else x.at[chosen].get(mode="clip")
+                    for x, a in zip(leaves, axes, strict=True)
+                )
+            )
+            out = [o.at[chosen].set(x, mode="drop") for o, x in zip(out, fresh, strict=True)]
+            return pending.at[chosen].set(False, mode="drop"), out
 
-        return jax.lax.cond(
-            jnp.any(predicate), somewhere, lambda rows, _: rows, fallback_rows, leaves
-        )
+        # A loop of no rounds leaves `otherwise` where it is, a `cond` would copy it.
+        return jax.lax.while_loop(
+            lambda loop: jnp.any(loop[0]), one_block, (predicate, fallback_rows)
+        )[1]
 
     out = _with_batch_rule(single, many)(predicate, *fallback, *leaves)
     return jax.tree.unflatten(fallback_tree, out)

@@ -14,6 +14,9 @@ from metaenvs.packing import Packed, Packing
 from metaenvs.tasks import Task
 from metaenvs.tasks.dynamics import Dynamics
 
+PHYSICS, EPISODE, TRIAL = range(3)
+"""Uses of a step's key, folded into it where they are needed: most steps need none."""
+
 
 class TaskSet:
     """The tasks of a trial environment, grouped by program.
@@ -112,17 +115,14 @@ class TaskSet:
         """A fresh initial state. Returns the observation `[max_obs]` and packed state."""
 
         def branch(program, task):
-            def begin(key, row, dynamics, all_params):
+            def begin(row, key, dynamics, all_params):
                 params = task.scaled(_row(all_params[program], row), dynamics)
                 x, state = task.reset_env(key, params)
                 return self._padded(x), self._pack(program, state)
 
             return begin
 
-        # Starts are rare: nothing is gained by sorting for them.
-        branches = self._branches(branch)
-        program, row = self._locate(task_id)
-        return jax.lax.switch(program, branches, key, row, dynamics, task_params)
+        return self._switch(branch, task_id, key, dynamics, task_params)
 
     def step(
         self,
@@ -146,7 +146,8 @@ class TaskSet:
                 over = terminated | task.is_truncated(state, params)
                 return self._padded(x), state, jnp.asarray(reward, jnp.float32), terminated, over
 
-            def step(key, row, dynamics, all_params, packed, u):
+            def step(row, key, dynamics, all_params, packed, u):
+                key = jax.random.fold_in(key, PHYSICS)
                 params = task.scaled(_row(all_params[program], row), dynamics)
                 box = task.action_space(params)
                 low, high = jnp.asarray(box.low), jnp.asarray(box.high)
@@ -171,22 +172,19 @@ class TaskSet:
 
             return step
 
-        program, row = self._locate(task_id)
+        return self._switch(branch, task_id, key, dynamics, task_params, packed, u)
+
+    def _switch(self, branch, task_id: jax.Array, *operands: Any) -> Any:
+        """`branch(program, task)(row, *operands)` of the task's program, at its cost."""
+        program = jnp.asarray(self._program_of)[task_id]
+        row = jnp.asarray(self._row_of)[task_id]
         group = jnp.asarray(self._group_of)[program]
         groups = [self._merged(branch, programs) for programs in self._groups]
-        return dispatch.switch(group, groups, program, key, row, dynamics, task_params, packed, u)
-
-    def _locate(self, task_id: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """A task's program and its row in that program's params."""
-        return jnp.asarray(self._program_of)[task_id], jnp.asarray(self._row_of)[task_id]
-
-    def _branches(self, branch, programs: Sequence[int] | None = None) -> list[Any]:
-        programs = range(len(self._members)) if programs is None else programs
-        return [branch(p, self.tasks[self._members[p][0]]) for p in programs]
+        return dispatch.switch(group, groups, program, row, *operands)
 
     def _merged(self, branch, programs: Sequence[int]):
         """One branch for several programs, all of which run where it does."""
-        branches = self._branches(branch, programs)
+        branches = [branch(p, self.tasks[self._members[p][0]]) for p in programs]
         place = np.zeros(len(self._members), np.int32)
         place[programs] = np.arange(len(programs))
 

@@ -12,7 +12,7 @@ from gymnax.environments import environment, spaces
 
 from metaenvs import dispatch, errors, projections, tasks
 from metaenvs.packing import Packed
-from metaenvs.programs import TaskSet
+from metaenvs.programs import EPISODE, TRIAL, TaskSet
 from metaenvs.projections import Projection
 from metaenvs.tasks.dynamics import Dynamics, DynamicsRange, dynamics_range
 
@@ -312,15 +312,17 @@ class RandomProjection(environment.Environment):
 
     @partial(jax.jit, static_argnames="self")
     def _step(self, key, state, action, params):
-        # As Gymnax's Environment.step, but a reset is computed only where a trial ends.
-        key_step, key_reset = jax.random.split(key)
-        final_observation, state, reward, terminated, info = self.step_env(
-            key_step, state, action, params
+        # As Gymnax's Environment.step, but what starts an episode or a trial is computed
+        # only where one ends, its random numbers included.
+        action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
+        x, state, reward, info = self._advance(key, state, action, params)
+        over, truncated = info["episode_over"], self.is_truncated(state, params)
+        seen = self._seen(action, reward, over)
+        obs = self._observation(state.projection, x, seen, params)
+        final_observation, obs, state = dispatch.only_where(
+            over, self._start_next, (obs, obs, state), key, state, seen, truncated, params
         )
-        truncated = self.is_truncated(state, params)
-        obs, state = dispatch.only_where(
-            truncated, self.reset_env, (final_observation, state), key_reset, params
-        )
+        terminated = jnp.zeros((), bool)
         info |= {
             "terminated": terminated,
             "truncated": truncated,
@@ -329,13 +331,33 @@ class RandomProjection(environment.Environment):
         return obs, state, reward, terminated, truncated, info
 
     def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
-        key_task, key_projection, key_dynamics, key_episode = jax.random.split(key, 4)
-        task_id = jax.random.categorical(key_task, jnp.log(params.task_weights))
-        task_id = task_id.astype(jnp.int32)
-        n_obs, n_act = self.tasks.sizes(task_id)
-        projection = self.family.sample(key_projection, n_obs, n_act)
-        dynamics = params.dynamics.sample(key_dynamics)
-        x, task_state = self.tasks.begin_episode(key_episode, task_id, dynamics, params.task_params)
+        key_trial, key_episode = jax.random.split(key)
+        return self._begin(key_episode, self._draw(key_trial, params), self._unseen, params)
+
+    def step_env(
+        self, key: jax.Array, state: TrialState, action: jax.Array, params: TrialParams
+    ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, dict[str, Any]]:
+        """One step without the trial's end: after its last episode comes another."""
+        endless = jnp.full_like(params.episodes_per_trial, np.iinfo(np.int32).max)
+        obs, state, reward, terminated, _, info = self._step(
+            key, state, action, params.replace(episodes_per_trial=endless)
+        )
+        return obs, state, reward, terminated, info
+
+    def _draw(self, key, params) -> tuple[jax.Array, Projection, Dynamics]:
+        """What is constant in a trial: its task, projection and dynamics."""
+        key_task, key_projection, key_dynamics = jax.random.split(key, 3)
+        # Inversion of the cumulative weights: one random number for any number of tasks.
+        cumulative = jnp.cumsum(params.task_weights)
+        threshold = jax.random.uniform(key_task) * cumulative[-1]
+        task_id = jnp.sum(cumulative <= threshold, dtype=jnp.int32)
+        projection = self.family.sample(key_projection, *self.tasks.sizes(task_id))
+        return task_id, projection, params.dynamics.sample(key_dynamics)
+
+    def _begin(self, key, drawn, seen, params) -> tuple[jax.Array, TrialState]:
+        """Observation and state at the start of a trial with these draws."""
+        task_id, projection, dynamics = drawn
+        x, task_state = self.tasks.begin_episode(key, task_id, dynamics, params.task_params)
         zero, nothing = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32)
         state = TrialState(
             task_id=task_id,
@@ -348,18 +370,16 @@ class RandomProjection(environment.Environment):
             trial_return=nothing,
             time=zero,
         )
-        no_action = jnp.zeros(self.action_size, jnp.float32)
-        obs = self._observation(projection, x, no_action, nothing, nothing, params)
-        return obs, state
+        return self._observation(projection, x, seen, params), state
 
-    def step_env(
-        self, key: jax.Array, state: TrialState, action: jax.Array, params: TrialParams
-    ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, dict[str, Any]]:
-        key_task, key_episode = jax.random.split(key)
-        action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
+    def _advance(self, key, state, action, params):
+        """The task's step and the trial's counters; whatever ends, nothing starts.
+
+        Returns the task's observation `[max_obs]`, the state, the reward and `info`.
+        """
         u = jnp.clip(state.projection.action @ action, -1.0, 1.0)
         x, task_state, reward, terminated, over = self.tasks.step(
-            key_task, state.task_id, state.dynamics, state.task_state, u, params.task_params
+            key, state.task_id, state.dynamics, state.task_state, u, params.task_params
         )
         episode_return = state.episode_return + reward
         episode_length = state.episode_length + 1
@@ -374,15 +394,6 @@ class RandomProjection(environment.Environment):
             "trial_return": trial_return,
             "task_reward": reward,
         }
-        x, task_state = dispatch.only_where(
-            over,
-            self.tasks.begin_episode,
-            (x, task_state),
-            key_episode,
-            state.task_id,
-            state.dynamics,
-            params.task_params,
-        )
         state = state.replace(
             task_state=task_state,
             episode_index=state.episode_index + over,
@@ -391,14 +402,48 @@ class RandomProjection(environment.Environment):
             trial_return=trial_return,
             time=state.time + 1,
         )
-        done = over.astype(jnp.float32)
-        obs = self._observation(state.projection, x, action, reward, done, params)
-        return obs, state, reward, jnp.zeros((), bool), info
+        return x, state, reward, info
 
-    def _observation(self, projection, x, action, reward, done, params) -> jax.Array:
-        extra = {"action": action, "reward": reward[None], "done": done[None]}
+    def _start_next(self, key, state, seen, truncated, params):
+        """What follows an episode: the next of its trial or, if truncated, a new trial.
+
+        Returns the observation in the next episode of the same trial, and the observation
+        and state that do follow.
+        """
+        same = (state.task_id, state.projection, state.dynamics)
+        drawn = dispatch.only_where(
+            truncated, self._draw, same, jax.random.fold_in(key, TRIAL), params
+        )
+        # Two starts side by side, so that they are one program: of the same trial, and of
+        # the one drawn.
+        obs, states = jax.vmap(self._begin, (0, 0, 0, None))(
+            jax.random.split(jax.random.fold_in(key, EPISODE)),
+            jax.tree.map(lambda *trials: jnp.stack(trials), same, drawn),
+            jnp.stack([seen, self._unseen]),
+            params,
+        )
+        goes_on, starts = (jax.tree.map(lambda x, i=i: x[i], states) for i in (0, 1))
+        goes_on = state.replace(task_state=goes_on.task_state)
+        next_obs, state = jax.tree.map(
+            lambda new, old: jnp.where(truncated, new, old), (obs[1], starts), (obs[0], goes_on)
+        )
+        return obs[0], next_obs, state
+
+    @property
+    def _unseen(self) -> jax.Array:
+        """What an agent is told of the step before a trial's first: zeros."""
+        nothing = jnp.zeros((), jnp.float32)
+        return self._seen(jnp.zeros(self.action_size, jnp.float32), nothing, nothing)
+
+    def _seen(self, action, reward, over) -> jax.Array:
+        """The parts of the observation that tell of the previous step."""
+        parts = {"action": action, "reward": reward[None], "done": over[None]}
+        chosen = [parts[part].astype(jnp.float32) for part in self.observe]
+        return jnp.concatenate([jnp.zeros(0), *chosen])
+
+    def _observation(self, projection, x, seen, params) -> jax.Array:
         projected = params.projection_scale * (projection.observation @ x)
-        return jnp.concatenate([projected, *(extra[part] for part in self.observe)])
+        return jnp.concatenate([projected, seen])
 
     def task_state(self, state: TrialState) -> Any:
         """The bare task's state inside a trial's state (unbatched, concrete `task_id`)."""

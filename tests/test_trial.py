@@ -204,15 +204,27 @@ def test_a_trial_is_the_bare_task_behind_its_projection():
             np.testing.assert_allclose(env.task_state(state).qpos, bare.qpos, rtol=1e-4, atol=1e-6)
 
 
-def test_step_equals_gymnax_own_auto_reset(lite):
+def test_step_is_step_env_until_a_trial_ends_and_then_a_new_one(lite):
     env, params = lite
     _, r = walk(env, params, n_envs=1, steps=2 * SHORT)
     for t in (0, SHORT - 1, 2 * SHORT - 1):
         state = jax.tree.map(lambda x, t=t: x[t, 0], r["state"])
         args = (jax.random.key(5), state, r["action"][t, 0], params)
-        ours, theirs = env.step(*args), environment.Environment.step(env, *args)
-        for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        obs, after, reward, terminated, truncated, info = env.step(*args)
+        endless_obs, endless, *endless_out = env.step_env(*args)
+        assert bool(truncated) == (t == 2 * SHORT - 1)
+        same = (info["final_observation"], reward, terminated)
+        for x, y in zip(same, (endless_obs, *endless_out[:2]), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+        if not truncated:
+            for x, y in zip(jax.tree.leaves(after), jax.tree.leaves(endless), strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(after.projection.observation, state.projection.observation)
+    assert [int(after.time), int(after.episode_index), float(after.trial_return)] == [0, 0, 0]
+    task = env.tasks.tasks[int(after.task_id)]
+    x = task.observation(env.task_state(after), task.default_params)
+    np.testing.assert_allclose(obs[:12], after.projection.observation[:, : x.size] @ x, atol=1e-5)
+    assert (np.asarray(obs[12:]) == 0).all()
 
 
 def test_action_repeat_sums_rewards_and_stops_at_the_episode_end():

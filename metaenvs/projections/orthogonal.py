@@ -13,7 +13,7 @@ def haar(key: jax.Array, rows: int, columns: int) -> jax.Array:
     diagonal is positive (Mezzadri 2007, arXiv math-ph/0609050). Any first k columns are
     Haar-distributed too.
     """
-    return orthonormal_columns(jax.random.normal(key, (rows, columns)))
+    return orthonormal_columns(jax.random.normal(key, (rows * columns,)).reshape(rows, columns))
 
 
 class Orthogonal(ProjectionFamily):

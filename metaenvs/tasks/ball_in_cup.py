@@ -126,7 +126,7 @@ class BallInCup(DMControlTask[TaskState, BallInCupParams]):
     action_size = 2
 
     def initial_state(self, key: jax.Array, params: BallInCupParams) -> TaskState:
-        uniform = jax.random.uniform(key, (2, _START_DRAWS), jnp.float32)
+        uniform = jax.random.uniform(key, (2 * _START_DRAWS,), jnp.float32).reshape(2, -1)
         x = 0.4 * uniform[0] - 0.2
         z = 0.3 * uniform[1] + 0.2
         touching = _touch_walls(x[:, None], z[:, None] + (_BALL_HEIGHT - _CUP_HEIGHT), params)

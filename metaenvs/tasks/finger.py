@@ -477,8 +477,8 @@ class FingerSpin(_Finger[FingerState]):
     observation_size = 9
 
     def initial_state(self, key: jax.Array, params: FingerParams) -> FingerState:
-        uniform = jax.random.uniform(key, (3, _START_DRAWS), jnp.float32, minval=-1.0)
-        return FingerState(**self._start(uniform, params))
+        uniform = jax.random.uniform(key, (3 * _START_DRAWS + 1,), jnp.float32, minval=-1.0)
+        return FingerState(**self._start(uniform[:-1].reshape(3, _START_DRAWS), params))
 
     def observation(self, state: FingerState, params: FingerParams) -> jax.Array:
         return jnp.concatenate(self._seen(state))
