@@ -1,0 +1,107 @@
+"""What a benchmark answers: rows of figures, and claims that they must bear out."""
+
+import dataclasses
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import matplotlib
+from rich.console import Console
+from rich.table import Table
+
+matplotlib.use("Agg")  # before pyplot: no screen is needed
+from matplotlib import pyplot as plt
+
+console = Console()
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A ratio measured in this run, and the bounds (or one of them) that it must keep."""
+
+    text: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        above = self.at_least is None or self.value >= self.at_least
+        return above and (self.at_most is None or self.value <= self.at_most)
+
+    def __str__(self) -> str:
+        bounds = [
+            f"{sign} {bound:g}"
+            for sign, bound in ((">=", self.at_least), ("<=", self.at_most))
+            if bound is not None
+        ]
+        mark = "ok  " if self.holds else "MISS"
+        return f"{mark} {self.text}: {self.value:.3g} ({', '.join(bounds)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """Column `y` against column `x` of the rows, both logarithmic, a line for each `line`."""
+
+    x: str
+    y: str
+    line: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Rows of one table (all with the same columns), what they must show, how to draw them."""
+
+    rows: list[dict[str, Any]]
+    claims: tuple[Claim, ...] = ()
+    plots: tuple[Plot, ...] = ()
+
+
+def show(title: str, result: Result) -> None:
+    """Print the table and the claims."""
+    table = Table(title=title, title_justify="left")
+    for column in result.rows[0]:
+        table.add_column(column, justify="left" if _is_text(result, column) else "right")
+    for row in result.rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+    for claim in result.claims:
+        console.print(str(claim), style="" if claim.holds else "bold red", highlight=False)
+
+
+def save(name: str, title: str, result: Result, folder: Path) -> None:
+    """Write `NAME.json` and a PNG for each plot into `folder`."""
+    content = {
+        "question": title,
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "jax": jax.__version__,
+            "device": jax.devices()[0].device_kind,
+            "devices": jax.device_count(),
+        },
+        "rows": result.rows,
+        "claims": [dataclasses.asdict(claim) | {"holds": claim.holds} for claim in result.claims],
+    }
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    for plot in result.plots:
+        figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+        for label in dict.fromkeys(row[plot.line] for row in result.rows):
+            points = [(r[plot.x], r[plot.y]) for r in result.rows if r[plot.line] == label]
+            axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
+        axes.set(xlabel=plot.x, ylabel=plot.y, title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        figure.savefig(folder / f"{name}-{plot.y}.png".replace(" ", "_").replace("/", "_per_"))
+        plt.close(figure)
+
+
+def _is_text(result: Result, column: str) -> bool:
+    return isinstance(result.rows[0][column], str)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
