@@ -1,6 +1,7 @@
 """The pair of linear maps of one trial, and what every family of them guarantees."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +35,11 @@ class ProjectionFamily:
     * entries that a smaller task does not use are zero.
 
     Sizes: `obs_size` and `action_size` are what the agent sees, `max_obs` and `max_act`
-    the largest task's (default: as large as the agent's).
+    the largest task's (default: as large as the agent's). `orthonormal_actions` says that
+    the rows of every action map are orthonormal: its pseudo-inverse is its transpose.
     """
+
+    orthonormal_actions: ClassVar[bool] = False
 
     obs_size: int
     action_size: int
@@ -78,14 +82,15 @@ class ProjectionFamily:
         gain = jnp.sqrt(self.obs_size / jnp.asarray(n_obs, jnp.float32))
         uses_act = jnp.arange(self.max_act) < n_act
         action = self.action_map(key_action, n_act) * uses_act[:, None]
-        return Projection(observation * gain, action * covering_gain(action))
+        inverse = action.T if self.orthonormal_actions else pseudo_inverse(action)
+        return Projection(observation * gain, action * covering_gain(inverse))
 
 
-def covering_gain(action_map: jax.Array) -> jax.Array:
-    """The factor by which `action_map [max_act, A]` covers the box [-1, 1]^n_act.
+def covering_gain(inverse: jax.Array) -> jax.Array:
+    """The factor by which an action map covers the box [-1, 1]^n_act.
 
-    With P its pseudo-inverse, a = P u is the smallest action that yields u, and
-    max |a| <= max_j sum_i |P_ji| for u in the box. Scaling the map by that bound puts
-    every such a into [-1, 1]^A. The bound is attained when the map is square.
+    With P `[A, max_act]` its pseudo-inverse, a = P u is the smallest action that yields
+    u, and max |a| <= max_j sum_i |P_ji| for u in the box. Scaling the map by that bound
+    puts every such a into [-1, 1]^A. The bound is attained when the map is square.
     """
-    return jnp.max(jnp.sum(jnp.abs(pseudo_inverse(action_map)), axis=1))
+    return jnp.max(jnp.sum(jnp.abs(inverse), axis=1))

@@ -46,6 +46,8 @@ class Free(ProjectionFamily):
     words of 8 letters.
     """
 
+    orthonormal_actions = True
+
     def observation_map(self, key, n_obs):
         return word(key, self.obs_size)[:, : self.max_obs]
 

@@ -13,6 +13,8 @@ class Identity(ProjectionFamily):
     the first n_act actions are the task's own, the rest are ignored.
     """
 
+    orthonormal_actions = True
+
     def observation_map(self, key, n_obs):
         return jnp.eye(self.obs_size, self.max_obs)
 

@@ -23,6 +23,8 @@ class Orthogonal(ProjectionFamily):
     distorting it.
     """
 
+    orthonormal_actions = True
+
     def observation_map(self, key, n_obs):
         return haar(key, self.obs_size, self.max_obs)
 

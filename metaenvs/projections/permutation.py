@@ -25,6 +25,8 @@ class Permutation(ProjectionFamily):
     interfaces: 2^n O! / (O - n)! of them.
     """
 
+    orthonormal_actions = True
+
     def observation_map(self, key, n_obs):
         return signed_permutation(key, self.obs_size, self.max_obs)
 

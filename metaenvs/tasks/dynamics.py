@@ -35,15 +35,9 @@ class DynamicsRange(struct.PyTreeNode):
 
     def sample(self, key: jax.Array) -> Dynamics:
         """One factor for each kind; exactly `low` where `low` equals `high`."""
+        low, high = (jnp.stack(jax.tree.leaves(end)) for end in (self.low, self.high))
         uniform = jax.random.uniform(key, (len(KINDS),))
-        return Dynamics(
-            *(
-                jnp.asarray(low + (high - low) * u, jnp.float32)
-                for low, high, u in zip(
-                    jax.tree.leaves(self.low), jax.tree.leaves(self.high), uniform, strict=True
-                )
-            )
-        )
+        return Dynamics(*(low + (high - low) * uniform).astype(jnp.float32))
 
 
 def dynamics_range(ranges: dict[str, tuple[float, float]] | None = None) -> DynamicsRange:
