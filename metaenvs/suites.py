@@ -1,14 +1,21 @@
 """The one table of suites: versioned ids with their tasks, splits, family and sizes."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
+from metaenvs import popgym, tasks
+from metaenvs.tasks import Task
 from metaenvs.trial import OBSERVE, RandomProjection
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A versioned benchmark: which tasks, behind which projections, at which sizes."""
+    """A versioned benchmark: which tasks, behind which projections, at which sizes.
+
+    `train` and `held_out` name tasks of `metaenvs.tasks`, or of `own`, which makes tasks
+    that only this suite has.
+    """
 
     id: str
     summary: str
@@ -22,6 +29,7 @@ class Suite:
     dynamics: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(
         default_factory=dict
     )
+    own: Mapping[str, Callable[[], Task]] = dataclasses.field(default_factory=dict)
 
     def make(
         self,
@@ -31,8 +39,9 @@ class Suite:
         observe: Sequence[str] = OBSERVE,
     ) -> RandomProjection:
         """The suite's environment; `split` only sets the default `task_weights`."""
+        names = dict.fromkeys(self.train + self.held_out)
         return RandomProjection(
-            tuple(dict.fromkeys(self.train + self.held_out)),
+            [self.own[name]() if name in self.own else name for name in names],
             obs_size=self.obs_size,
             action_size=self.action_size,
             projection=self.projection if projection is None else projection,
@@ -46,6 +55,13 @@ class Suite:
             dynamics=self.dynamics,
             name=self.id,
         )
+
+
+@functools.cache
+def _stateless_cartpole() -> Task:
+    """POPGym's PositionOnlyCartPoleEasy; a positive action pushes right, any other left."""
+    game = popgym.make("popgym-PositionOnlyCartPoleEasy-v0")
+    return tasks.from_gymnax(popgym.SignAction(game), name="stateless_cartpole", cheap=True)
 
 
 _CONTACT_FREE_TRAIN = ("cartpole_swingup", "point_mass_easy", "reacher_easy")
@@ -101,6 +117,18 @@ SUITES: dict[str, Suite] = {
                 "train": dict.fromkeys(("mass", "length", "damping", "gear"), (0.75, 1.25)),
                 "held_out": dict.fromkeys(("mass", "length", "damping", "gear"), (1.3, 1.8)),
             },
+        ),
+        # The action's only orthonormal maps are +1 and -1: half of the trials swap left and
+        # right. The paper's released code projects the observation (to 4 numbers) alone.
+        Suite(
+            id="RandomProjection-StatelessCartPole-v0",
+            summary="Lu et al. 2023, section 4.3: POPGym's CartPole without velocities.",
+            train=("stateless_cartpole",),
+            held_out=("stateless_cartpole",),
+            obs_size=4,
+            action_size=1,
+            episodes_per_trial=16,
+            own={"stateless_cartpole": _stateless_cartpole},
         ),
     )
 }

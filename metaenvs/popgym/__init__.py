@@ -23,10 +23,19 @@ from metaenvs.popgym.pendulum import (
 )
 from metaenvs.popgym.repeat_first import RepeatFirst
 from metaenvs.popgym.repeat_previous import RepeatPrevious
-from metaenvs.popgym.wrappers import PreviousAction
+from metaenvs.popgym.wrappers import PreviousAction, SignAction
 from metaenvs.spaces import MultiDiscrete
 
-__all__ = ["GAMES", "LEVELS", "Game", "MultiDiscrete", "PreviousAction", "ids", "make"]
+__all__ = [
+    "GAMES",
+    "LEVELS",
+    "Game",
+    "MultiDiscrete",
+    "PreviousAction",
+    "SignAction",
+    "ids",
+    "make",
+]
 
 LEVELS = ("Easy", "Medium", "Hard")
 

@@ -1,4 +1,4 @@
-"""What a player did and whether an episode starts, as part of what it sees."""
+"""Other forms of a game: what a player did as part of what it sees, actions as numbers."""
 
 from typing import Any
 
@@ -72,3 +72,56 @@ class PreviousAction(environment.Environment):
 
     def __repr__(self) -> str:
         return f"PreviousAction({self.env!r})"
+
+
+class SignAction(environment.Environment):
+    """`env`, whose actions are Discrete(2), with an action Box [-1, 1] `[1]` in their place.
+
+    A positive number is action 1, any other is action 0. State, params and the rest are
+    `env`'s.
+
+    Raises:
+        TypeError: if `env` has another action space.
+    """
+
+    def __init__(self, env: Any):
+        space = env.action_space(env.default_params)
+        if not isinstance(space, spaces.Discrete) or space.n != 2:
+            raise TypeError(f"{env.name} has actions {space}; SignAction needs Discrete(2)")
+        self.env = env
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+        return self.env.reset_env(key, params)
+
+    def step_env(
+        self, key: jax.Array, state: Any, action: Any, params: Any
+    ) -> tuple[jax.Array, Any, jax.Array, jax.Array, dict[str, Any]]:
+        choice = (jnp.asarray(action)[0] > 0).astype(jnp.int32)
+        return self.env.step_env(key, state, choice, params)
+
+    def is_terminated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_terminated(state, params)
+
+    def is_truncated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_truncated(state, params)
+
+    @property
+    def num_actions(self) -> int:
+        return 1
+
+    def action_space(self, params: Any = None) -> spaces.Box:
+        return spaces.Box(-1.0, 1.0, (1,))
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self.env.observation_space(self.default_params if params is None else params)
+
+    def __repr__(self) -> str:
+        return f"SignAction({self.env!r})"
