@@ -68,8 +68,8 @@ def interval(
     Raises:
         ValueError: for another shape, or fewer than two trials.
     """
-    point = statistic(scores.mean(-1))
-    return _interval(point, statistic(resampled_means(scores, resamples)))
+    resampled = statistic(resampled_means(scores, resamples))
+    return _interval(statistic(scores.mean(-1)), resampled)
 
 
 def mean_intervals(values: np.ndarray, resamples: int = RESAMPLES) -> list[Interval]:

@@ -88,6 +88,8 @@ def evaluate(
     if isinstance(protocol, str):
         protocol = errors.lookup(PROTOCOLS, protocol, "protocol")
     own, _ = registry.make(env_id, **(env_kwargs or {}))
+    if not isinstance(own, RandomProjection):
+        raise ValueError(f"{env_id!r} is no RandomProjection suite, but protocols are for those")
     check_actions(policy, own)
     own_episodes = int(own.default_params.episodes_per_trial)
     known = anchors.find(own)
@@ -110,6 +112,8 @@ def evaluate(
     finished = Partial(partial, header) if partial else None
     jobs = list(_jobs(own, env_id, env_kwargs or {}, protocol))
     total = sum(_steps(job, protocol) for job in jobs)
+    # One number for all jobs: they share their programs.
+    starts = max([1, *(job.episodes for job in jobs if job.control.redraw_every_episode)])
     done, cells = 0, []
     for job in jobs:
         entry = finished.find(job.cell, job.control.name) if finished else None
@@ -130,6 +134,7 @@ def evaluate(
                 seed=protocol.seed,
                 control=job.control,
                 params=job.params,
+                starts=starts,
                 devices=devices,
                 progress=report,
             )

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from metaenvs.evaluation.policy import (
@@ -15,8 +14,6 @@ from metaenvs.evaluation.policy import (
 
 TRAINED, UNSEEN = "trained", "unseen"
 _UNSEEN = ("gaussian", "free")
-
-_NONE: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Condition:
     splits: tuple[str, ...] = ("train", "held_out")
     more_episodes: bool = False
     projection_scale: float = 1.0
-    dynamics: Mapping[str, tuple[float, float]] = _NONE
+    dynamics: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     controls: tuple[Control, ...] = ()
 
     def family(self, trained: str) -> str:

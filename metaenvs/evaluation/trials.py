@@ -63,6 +63,7 @@ def run_trials(
     seed: int,
     control: Control = AGENT,
     params: TrialParams | None = None,
+    starts: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[int], None] = lambda steps: None,
 ) -> Trials:
@@ -80,6 +81,8 @@ def run_trials(
         seed: of all draws.
         control: a handicap (default: none).
         params: of the trials, apart from `task_weights` (default: the environment's).
+        starts: episodes of which `redraw_every_episode` can have a new trial (default: as
+            many as there are). Calls with equal `starts` share compiled programs.
         devices: that share the work (default: all local ones).
         progress: called with the number of environment steps done since the last call.
 
@@ -91,16 +94,17 @@ def run_trials(
         raise ValueError(f"trials_per_task must be at least 1, got {trials_per_task}")
     check_actions(policy, env)
     params = env.default_params if params is None else params
-    runs = [_Run(env, task, params, seed, control) for task in tasks]
+    starts = starts or int(params.episodes_per_trial)
+    runs = [_Run(env, task, params, seed, control, starts) for task in tasks]
     devices = jax.local_devices() if devices is None else devices
     # A block keeps one core of a CPU busy.
     workers = os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)
-    firsts = range(0, trials_per_task, ROWS)
-    blocks = [(run, first) for run in runs for first in firsts]
+    numbers = [range(i, min(i + ROWS, trials_per_task)) for i in range(0, trials_per_task, ROWS)]
+    blocks = [(run, block) for run in runs for block in numbers]
     with ThreadPoolExecutor(min(workers, len(blocks))) as pool:
         futures = [
-            pool.submit(run.block, policy, first, devices[i % len(devices)], progress)
-            for i, (run, first) in enumerate(blocks)
+            pool.submit(run.block, policy, block, devices[i % len(devices)], progress)
+            for i, (run, block) in enumerate(blocks)
         ]
         try:
             results = [future.result() for future in futures]
@@ -115,9 +119,8 @@ def run_trials(
     def joined(part: int, fill: float) -> np.ndarray:
         rows = []
         for i, run in enumerate(runs):
-            mine = results[i * len(firsts) : (i + 1) * len(firsts)]
-            row = np.concatenate([block[part] for block in mine], axis=1)
-            row = row[: run.length, :trials_per_task].T
+            mine = results[i * len(numbers) : (i + 1) * len(numbers)]
+            row = np.concatenate([block[part] for block in mine], axis=1).T
             rows.append(np.pad(row, ((0, 0), (0, longest - run.length)), constant_values=fill))
         return np.stack(rows)
 
@@ -147,7 +150,13 @@ class _Run:
     """Trials of one task under one condition, in blocks of `ROWS`."""
 
     def __init__(
-        self, env: RandomProjection, task: str, params: TrialParams, seed: int, control: Control
+        self,
+        env: RandomProjection,
+        task: str,
+        params: TrialParams,
+        seed: int,
+        control: Control,
+        starts: int,
     ):
         self._env = env
         weights = env.params_for(tasks=(task,)).task_weights
@@ -157,32 +166,38 @@ class _Run:
         self._task_id = jnp.asarray(env.task_names.index(task), jnp.int32)
         flags = {k: v for k, v in dataclasses.asdict(control).items() if k != "name"}
         self._control = _Flags(**{name: jnp.asarray(flag) for name, flag in flags.items()})
-        self._episodes = int(params.episodes_per_trial)
+        self._n_starts = starts
         self.stopped = False
 
     def block(
-        self, policy: Policy, first: int, device: jax.Device, progress: Callable[[int], None]
+        self, policy: Policy, numbers: range, device: jax.Device, progress: Callable[[int], None]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards and episode indices, `[T, ROWS]`, of the trials from number `first` on."""
+        """Rewards and episode indices, `[T, n]`, of the trials `numbers`, at most `ROWS`."""
+        rows = len(numbers)
         policy, keys, params, task_id, control = jax.device_put(
-            (_as_argument(policy), self._trial_keys(first), self._params, self._task_id)
-            + (self._control,),
+            (
+                _as_argument(policy),
+                self._trial_keys(numbers[0]),
+                self._params,
+                self._task_id,
+                self._control,
+            ),
             device,
         )
         with _ONE_COMPILES:
-            keys_steps, starts = _starts(self._env, self._episodes, keys, params)
+            keys_steps, starts = _starts(self._env, self._n_starts, keys, params)
             fixed = _Fixed(keys_steps, starts, task_id, params, control)
             loop = _first(policy, starts)
         rewards, episode = [], []
         for time in range(0, self.length, CHUNK):
             with _ONE_COMPILES:
                 loop, (reward, index) = _chunk(_Stepper(self._env), policy, loop, time, fixed)
-            rewards.append(np.asarray(reward))
-            episode.append(np.asarray(index))
-            progress(ROWS * min(CHUNK, self.length - time))
+            rewards.append(np.asarray(reward)[:, :rows])
+            episode.append(np.asarray(index)[:, :rows])
+            progress(rows * min(CHUNK, self.length - time))
             if self.stopped:
                 raise KeyboardInterrupt
-        return np.concatenate(rewards), np.concatenate(episode)
+        return np.concatenate(rewards)[: self.length], np.concatenate(episode)[: self.length]
 
     def _trial_keys(self, first: int) -> jax.Array:
         numbers = jnp.arange(first, first + ROWS)
@@ -207,7 +222,7 @@ class _Fixed(struct.PyTreeNode):
 
     Attributes:
         keys: `[ROWS]` of the steps of each trial.
-        starts: observations and states `[ROWS, episodes]`, the first of each trial and
+        starts: observations and states `[ROWS, n]`, the first of each trial and
             those of the trials that `redraw_every_episode` goes on with.
         task_id: one for all rows, so that only this task's program runs.
         params, control: of all rows.
@@ -269,10 +284,10 @@ class _Stepper:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _starts(env, episodes, keys, params):
+def _starts(env, n, keys, params):
     def start(key):
         key_starts, key_steps = jax.random.split(key)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key_starts, jnp.arange(episodes))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key_starts, jnp.arange(n))
         return key_steps, jax.vmap(env.reset, (0, None))(keys, params)
 
     return jax.vmap(start)(keys)
