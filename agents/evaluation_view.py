@@ -10,9 +10,9 @@ from agents.console import console
 from metaenvs import evaluation
 
 _SHORT = {
-    "carry wiped every step": "wiped\nevery step",
-    "carry wiped every episode": "wiped\nevery episode",
-    "projection redrawn every episode": "redrawn\nevery episode",
+    "carry wiped every step": "wiped,\nsteps",
+    "carry wiped every episode": "wiped,\nepisodes",
+    "projection redrawn every episode": "redrawn,\nepisodes",
 }
 
 
@@ -62,7 +62,9 @@ def show(result: dict[str, Any]) -> None:
         f"\n{result['suite']}, {protocol['id']}: mean return of the first "
         f"{result['own_episodes']} episode(s) of a trial, {protocol['trials_per_task']} trials "
         "per task, ± half of the 95 % interval. Score: 0 is the random policy, 1 a single-task "
-        "expert without projection. By episode: the agent's return in each episode of the trial.",
+        "expert without projection. Wiped: the agent with its memory emptied at every step or "
+        "episode; redrawn: with another projection in every episode. By episode: the agent's "
+        "return in each episode of the trial.",
     )
     first = protocol["conditions"][0]
     for split in first["splits"]:
@@ -82,8 +84,9 @@ def _by_task(result: dict[str, Any], cell: str) -> Table:
     table.add_column("score", justify="right")
     table.add_column("by episode", justify="right", no_wrap=True)
     for task in [*agent["tasks"], "mean"]:
-        row = [_with_interval(_of_task(entries[name], task)["return"]) for name in names]
+        row = [f"{_of_task(entries[name], task)['return']['value']:.0f}" for name in names[:-1]]
         summary = _of_task(agent, task)
+        row.append(_with_interval(summary["return"]))
         row.append(_score(summary, "mean"))
         row.append(" ".join(f"{x['value']:.0f}" for x in summary["return_by_episode"]))
         table.add_row(task, *row, style="bold" if task == "mean" else None)
@@ -91,16 +94,18 @@ def _by_task(result: dict[str, Any], cell: str) -> Table:
 
 
 def _by_cell(result: dict[str, Any]) -> Table:
-    table = Table(title="the agent in all cells, over tasks", box=box.SIMPLE_HEAD)
+    table = Table(title="all cells over tasks: mean, interquartile mean and 20th percentile of the score, its "
+        "gain from first to last episode, its mean over the whole trial (area)",
+        , box=box.SIMPLE_HEAD)
     table.title_justify = "left"
     table.add_column("cell", no_wrap=True)
-    for name in ("return", "score", "IQM", "20th\npercentile", "gain,\nlast - first", "area"):
+    for name in ("return", "score", "IQM", "20 %", "gain", "area"):
         table.add_column(name, justify="right")
     for entry in result["cells"]:
         if entry["policy"] == "agent":
             summary = entry["mean_over_tasks"]
             scores = ("mean", "iqm", "percentile_20", "gain", "area")
-            row = [_score(summary, name) for name in scores]
+            row = [_score(summary, name, interval=name == "mean") for name in scores]
             table.add_row(entry["cell"], _with_interval(summary["return"]), *row)
     return table
 
@@ -109,11 +114,12 @@ def _with_interval(value: dict[str, float]) -> str:
     return f"{value['value']:.0f} ±{(value['high'] - value['low']) / 2:.0f}"
 
 
-def _score(summary: dict[str, Any], name: str) -> str:
+def _score(summary: dict[str, Any], name: str, interval: bool = True) -> str:
     if summary["score"] is None:
         return "-"
     value = summary["score"][name]
-    return f"{value['value']:.2f} ±{(value['high'] - value['low']) / 2:.2f}"
+    half = (value["high"] - value["low"]) / 2
+    return f"{value['value']:.2f}" + (f" ±{half:.2f}" if interval else "")
 
 
 def _of_task(entry: dict[str, Any], task: str) -> dict[str, Any]:
