@@ -94,9 +94,11 @@ def _by_task(result: dict[str, Any], cell: str) -> Table:
 
 
 def _by_cell(result: dict[str, Any]) -> Table:
-    table = Table(title="all cells over tasks: mean, interquartile mean and 20th percentile of the score, its "
-        "gain from first to last episode, its mean over the whole trial (area)",
-        , box=box.SIMPLE_HEAD)
+    title = (
+        "all cells over tasks: mean, interquartile mean and 20th percentile of the score, its "
+        "gain from the first to the last episode, and its mean over the whole trial (area)"
+    )
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     table.title_justify = "left"
     table.add_column("cell", no_wrap=True)
     for name in ("return", "score", "IQM", "20 %", "gain", "area"):
