@@ -9,14 +9,16 @@ import errno
 import hashlib
 import math
 import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from agents import parallel
 from agents.console import console
 from agents.errors import RunError
 
@@ -80,27 +82,16 @@ class Checkpoints:
             raise RunError(self._not_written(update, error)) from error
 
     def restore(self, like: Any, at: int | None = None) -> tuple[int, Any]:
-        """The newest checkpoint that is whole, or that of update `at`.
+        """The newest checkpoint that is whole, or that of update `at`, and its update.
 
-        `like` is a pytree of shapes (with shardings, where there are several devices).
-        It may lack parts of what was saved: those are not read.
+        `like` is a pytree of shapes with shardings. It may lack parts of what was saved:
+        those are not read.
 
         Raises:
             RunError: if no checkpoint is whole, or if it does not fit `like`.
         """
-        candidates = self.updates[::-1] if at is None else [at]
-        for update in candidates:
-            fault = self.fault(update)
-            if fault is None:
-                return update, self._restore(update, like)
-            console.print(
-                f"checkpoint {update} in {self.path} is damaged and passed over: {fault}",
-                style="yellow",
-                soft_wrap=True,
-            )
-        if not candidates:
-            raise RunError(f"{self.path} holds no checkpoint; continue the run with --resume")
-        raise RunError(f"{self.path} holds no whole checkpoint; damaged are {candidates}")
+        update = newest_whole([self]) if at is None else at
+        return update, self._restore(update, like)
 
     def fault(self, update: int) -> str | None:
         """What is wrong with the files of a checkpoint; None if nothing is."""
@@ -117,16 +108,17 @@ class Checkpoints:
 
     def set_aside_after(self, update: int) -> None:
         """Move all newer checkpoints out of the way: the run is to write them again."""
-        if jax.process_index() == 0:
-            for folder in self.path.iterdir():
-                if folder.name.isdecimal() and int(folder.name) > update:
-                    aside = self.path.parent / "set_aside"
-                    aside.mkdir(exist_ok=True)
-                    shutil.rmtree(aside / folder.name, ignore_errors=True)
-                    folder.rename(aside / folder.name)
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices("set aside")
+        parallel.on_first_process(partial(self._set_aside_after, update))
         self._manager.reload()
+
+    def _set_aside_after(self, update: int) -> None:
+        for folder in self.path.iterdir():
+            if folder.name.isdecimal() and int(folder.name) > update:
+                aside = self.path.parent / "set_aside"
+                aside.mkdir(exist_ok=True)
+                shutil.rmtree(aside / folder.name, ignore_errors=True)
+                folder.rename(aside / folder.name)
+                console.print(f"checkpoint {folder.name} moved to {aside}", soft_wrap=True)
 
     def _folder(self, update: int) -> Path:
         return self.path / str(update)
@@ -161,6 +153,32 @@ class Checkpoints:
             f"checkpoint {update} could not be written to {self.path} ({reason}); {left}. "
             "Once it can be written there, go on with --resume"
         )
+
+
+def newest_whole(several: Sequence[Checkpoints]) -> int:
+    """The newest update of which all of them have a checkpoint that is whole.
+
+    Damaged ones are named on the screen and passed over.
+
+    Raises:
+        RunError: if there is none.
+    """
+    damaged = []
+    for update in sorted(set.intersection(*(set(x.updates) for x in several)), reverse=True):
+        faults = ((checkpoints.path, checkpoints.fault(update)) for checkpoints in several)
+        path, fault = next((x for x in faults if x[1] is not None), (None, None))
+        if fault is None:
+            return update
+        damaged.append(update)
+        console.print(
+            f"checkpoint {update} in {path} is damaged and passed over: {fault}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    paths = ", ".join(str(checkpoints.path) for checkpoints in several)
+    if damaged:
+        raise RunError(f"{paths}: no checkpoint is whole; damaged are {damaged}")
+    raise RunError(f"{paths}: no checkpoint; continue the run with --resume")
 
 
 def _score(metrics: Any) -> float:

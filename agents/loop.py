@@ -12,22 +12,27 @@ from typing import Any
 import jax
 import numpy as np
 
-from agents import sinks
+from agents import parallel, sinks
+from agents.checkpoint import newest_whole
 from agents.config import TrainConfig
 from agents.console import TrainingProgress, console
 from agents.errors import DivergedError, RunError
 from agents.run_folder import RunFolder
-from agents.train import Trainer
+from agents.seeds import Seeds
+from agents.train import Trainer, TrainState
 
 
-def check(config: TrainConfig, logs: Sequence[str] = ()) -> None:
+def check(
+    config: TrainConfig, logs: Sequence[str] = (), devices: Sequence[Any] | None = None
+) -> None:
     """Refuse settings that cannot be trained with, before anything is compiled or written.
 
     Raises:
-        ValueError: unknown environment, memory, projection, part of the observation or log.
+        ValueError: unknown environment, memory, projection, part of the observation or log;
+            environments that cannot be split over the devices.
     """
     sinks.check(logs)
-    Trainer(config)
+    Trainer(config, devices)
 
 
 class StopRequest:
@@ -57,53 +62,108 @@ class StopRequest:
         console.print("stopping after this update")
 
 
-def train(run: RunFolder, logs: Sequence[str] = ("tensorboard",)) -> bool:
-    """Train to the end of the run's budget, from its last whole checkpoint if it has one.
+def train(
+    *runs: RunFolder,
+    logs: Sequence[str] = ("tensorboard",),
+    devices: Sequence[Any] | None = None,
+) -> bool:
+    """Train to the end of the runs' budget, from their last whole checkpoint if there is one.
 
-    On Ctrl-C or SIGTERM the present update is finished and saved first. `logs` are names
-    in `sinks.SINKS`. Returns whether the end was reached.
+    Several runs differ in their seed alone and are trained by one program. On Ctrl-C or
+    SIGTERM the present update is finished and saved first. `logs` are names in
+    `sinks.SINKS`; `devices` are by default the first. Returns whether the end was reached.
 
     Raises:
         DivergedError: if the loss, the gradient or the parameters become infinite or NaN.
         RunError: if a line or a checkpoint cannot be written.
     """
-    trainer = Trainer(run.config)
-    done, state = 0, None
-    if run.checkpoints.updates:
-        done, state = run.checkpoints.restore(trainer.state_shapes())
-    run.checkpoints.set_aside_after(done)
-    state = trainer.init() if state is None else state
+    config = runs[0].config
+    trainer = Trainer(config, devices)
+    seeds = Seeds(trainer, [run.config.seed for run in runs])
+    done, state = _begin(runs, seeds)
     console.print(
-        f"{run.path}: {run.config.env}, {trainer.updates} updates of {trainer.steps_per_update:,} "
-        f"steps ({run.config.envs} environments x {trainer.rollout_length}), "
-        f"{_n_params(state.params):,} parameters, {jax.default_backend()}"
+        f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
+        f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "
+        f"{trainer.rollout_length}), {_n_params(state.params) // len(runs):,} parameters, "
+        f"{trainer.mesh.size} {jax.default_backend()} device(s)"
         + (f"; continues after update {done}" if done else ""),
         soft_wrap=True,
     )
     with ExitStack() as stack:
         progress = stack.enter_context(TrainingProgress(trainer.updates, done))
-        outputs = [sinks.JsonLines(run, done), *(sinks.SINKS[x][0](run, done) for x in logs)]
-        for output in outputs:
-            stack.callback(output.close)
+        outputs = [_open_sinks(stack, run, logs, done) for run in runs]
         stop = stack.enter_context(StopRequest())
-        due = Due(run.config)
-        while done < trainer.updates and not stop.wanted:
+        due = [Due(run.config) for run in runs]
+        stopping = False
+        while done < trainer.updates and not stopping:
             start = time.perf_counter()
-            state, metrics = trainer.update(state)
-            line = _line(trainer, done + 1, jax.device_get(metrics), start)
-            _stop_unless_finite(run, line)
+            state, metrics = seeds.update(state)
+            lines = [
+                _line(trainer, done + 1, each, start)
+                for each in seeds.split(jax.device_get(metrics))
+            ]
+            for run, line in zip(runs, lines, strict=True):
+                _stop_unless_finite(run, line)
             done += 1
-            with _full_disk_named(run):
-                for output in outputs:
-                    output.write(line)
-            progress.show(line)
-            due.add(line)
-            if due(done) or done == trainer.updates or stop.wanted:
-                run.checkpoints.save(done, state, due.score())
-                due = Due(run.config)
+            for i, run in enumerate(runs):
+                with _full_disk_named(run):
+                    for output in outputs[i]:
+                        output.write(lines[i])
+                due[i].add(lines[i])
+            progress.show(_over_seeds(lines))
+            # Processes get signals and look at their clocks each for itself.
+            stopping, save = parallel.anywhere([stop.wanted, due[0](done)])
+            if save or stopping or done == trainer.updates:
+                for run, each, single in zip(runs, due, seeds.split(state), strict=True):
+                    run.checkpoints.save(done, single, each.score())
+                due = [Due(run.config) for run in runs]
     if done < trainer.updates:
         console.print(f"stopped after update {done}; go on with --resume")
     return done == trainer.updates
+
+
+def _begin(runs: Sequence[RunFolder], seeds: Seeds) -> tuple[int, TrainState]:
+    """Updates done and state of the last checkpoint that all runs have, or of the start."""
+    several = [run.checkpoints for run in runs]
+    found = [0]
+
+    def find() -> None:
+        if set.intersection(*(set(checkpoints.updates) for checkpoints in several)):
+            found[0] = newest_whole(several)
+
+    parallel.on_first_process(find)
+    done = parallel.from_first_process(found[0])
+    for checkpoints in several:
+        checkpoints.set_aside_after(done)
+    if not done:
+        return 0, seeds.init()
+    shapes = seeds.trainer.state_shapes()
+    return done, seeds.join([checkpoints.restore(shapes, done)[1] for checkpoints in several])
+
+
+def _open_sinks(
+    stack: ExitStack, run: RunFolder, logs: Sequence[str], done: int
+) -> list[sinks.Sink]:
+    if jax.process_index() > 0:
+        return []
+    outputs = [sinks.JsonLines(run, done), *(sinks.SINKS[name][0](run, done) for name in logs)]
+    for output in outputs:
+        stack.callback(output.close)
+    return outputs
+
+
+def _over_seeds(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is shown of the lines of several seeds: mean returns, steps of all."""
+
+    def mean(values: list[float | None]) -> float | None:
+        there = [x for x in values if x is not None]
+        return float(np.mean(there)) if there else None
+
+    return {
+        "update": lines[0]["update"],
+        "steps_per_second": sum(line["steps_per_second"] for line in lines),
+        "return": {task: mean([x["return"][task] for x in lines]) for task in lines[0]["return"]},
+    }
 
 
 class Due:
@@ -180,6 +240,7 @@ def _line(trainer: Trainer, update: int, metrics: dict[str, Any], start: float) 
     }
 
 
-def default_path(config: Any) -> Path:
+def default_path(config: TrainConfig, seeds: int = 1) -> Path:
     """Where a run goes that was given no folder."""
-    return Path("runs") / f"{config.preset}-seed{config.seed}"
+    name = f"seed{config.seed}" if seeds == 1 else f"seeds{config.seed}-{config.seed + seeds - 1}"
+    return Path("runs") / f"{config.preset}-{name}"

@@ -111,6 +111,24 @@ def normalise(advantage: jax.Array, task_id: jax.Array, n_tasks: int) -> jax.Arr
     return centred / (jnp.sqrt(variance)[task_id] + 1e-8)
 
 
-def minibatch(tree: Any, sequences: jax.Array) -> Any:
-    """Some of the sequences: leaves `[T, B, ...]` to `[T, b, ...]`."""
-    return jax.tree.map(lambda x: x[:, sequences], tree)
+def minibatches(key: jax.Array, n: int, count: int) -> jax.Array:
+    """A random split of n sequences into `count` minibatches, `[count, n / count]`.
+
+    Each takes one out of every `count` neighbours; `[m, g]` says which of the g-th
+    neighbours minibatch m takes. So neighbours on one device go to all minibatches in
+    equal parts, and none has to be sent to another device.
+    """
+    keys = jax.random.split(key, n // count)
+    return jax.vmap(lambda key: jax.random.permutation(key, count))(keys).T
+
+
+def minibatch(tree: Any, chosen: jax.Array, axis: int = 1) -> Any:
+    """The sequences of a minibatch: along `axis`, n of them to the n / count that the row
+    `chosen` of `minibatches` takes."""
+    groups = chosen.shape[0]
+
+    def leaf(x):
+        neighbours = x.shape[axis] // groups
+        return jnp.take(x, jnp.arange(groups) * neighbours + chosen, axis, mode="clip")
+
+    return jax.tree.map(leaf, tree)

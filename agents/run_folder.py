@@ -7,13 +7,16 @@ set_aside/       checkpoints that a resumed run passed over
 evaluation.json  written by `metaenvs evaluate`
 """
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agents import config as configs
+from agents import parallel
 from agents.checkpoint import Checkpoints
 from agents.config import TrainConfig
 from agents.errors import RunError
@@ -34,17 +37,7 @@ class RunFolder:
         Raises:
             RunError: if `path` exists and is not to be overwritten, or holds no run.
         """
-        if path.exists():
-            if not overwrite:
-                raise RunError(
-                    f"{path} exists. Continue it with --resume, replace it with --overwrite, "
-                    "or name another folder with --out"
-                )
-            if not (path / "config.json").exists():
-                raise RunError(f"{path} holds no run (no config.json) and is left as it is")
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
-        (path / "config.json").write_text(configs.to_json(config))
+        parallel.on_first_process(lambda: _create(path, config, overwrite))
         return cls(path, config, writable=True)
 
     @classmethod
@@ -54,13 +47,7 @@ class RunFolder:
         Raises:
             RunError: if the run in it has other settings; the message names them.
         """
-        if not path.exists():
-            return cls.create(path, config)
-        there = _read_config(path)
-        different = configs.differences(there, config)
-        if different:
-            listing = "; ".join(f"{k}: {a!r} there, {b!r} here" for k, (a, b) in different.items())
-            raise RunError(f"{path} was started with other settings ({listing})")
+        parallel.on_first_process(lambda: _resume(path, config))
         return cls(path, config, writable=True)
 
     @classmethod
@@ -101,9 +88,67 @@ class RunFolder:
         return out
 
 
+def prepare(
+    path: Path, config: TrainConfig, seeds: int, resume: bool, overwrite: bool
+) -> list[RunFolder]:
+    """The folders of `seeds` runs: `path` for one, `path`/seed0, ... for several.
+
+    Raises:
+        RunError: if one of them cannot be used as asked.
+    """
+    start = partial(RunFolder.create, overwrite=overwrite) if not resume else RunFolder.resume
+    if seeds == 1:
+        return [start(path, config)]
+    parallel.on_first_process(lambda: _check_group(path, resume or overwrite))
+    several = [dataclasses.replace(config, seed=config.seed + i) for i in range(seeds)]
+    return [start(path / f"seed{each.seed}", each) for each in several]
+
+
+def _check_group(path: Path, may_exist: bool) -> None:
+    if (path / "config.json").exists():
+        raise RunError(f"{path} holds a single run; name another folder for several seeds")
+    if path.exists() and not may_exist:
+        raise RunError(_exists(path))
+
+
+def _exists(path: Path) -> str:
+    return (
+        f"{path} exists. Continue it with --resume, replace it with --overwrite, or name another "
+        "folder with --out"
+    )
+
+
+def _create(path: Path, config: TrainConfig, overwrite: bool) -> None:
+    if path.exists():
+        if not overwrite:
+            raise RunError(_exists(path))
+        if not (path / "config.json").exists():
+            raise RunError(f"{path} holds no run (no config.json) and is left as it is")
+        shutil.rmtree(path)
+    # Named when it is whole, so that a process killed here leaves nothing to refuse.
+    unfinished = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    (unfinished / "config.json").write_text(configs.to_json(config))
+    unfinished.rename(path)
+
+
+def _resume(path: Path, config: TrainConfig) -> None:
+    if not path.exists():
+        _create(path, config, overwrite=False)
+        return
+    there = _read_config(path)
+    different = configs.differences(there, config)
+    if different:
+        listing = "; ".join(f"{k}: {a!r} there, {b!r} here" for k, (a, b) in different.items())
+        raise RunError(f"{path} was started with other settings ({listing})")
+
+
 def _read_config(path: Path) -> TrainConfig:
     if not (path / "config.json").exists():
-        raise RunError(f"{path} is no run folder (no config.json)")
+        inside = ", ".join(sorted(x.parent.name for x in path.glob("*/config.json")))
+        hint = f"; there are runs in it: {inside}" if inside else ""
+        raise RunError(f"{path} is no run folder (no config.json){hint}")
     try:
         return configs.from_json((path / "config.json").read_text())
     except ValueError as error:

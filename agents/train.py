@@ -1,5 +1,6 @@
 """Recurrent PPO over whole trials: rollout, update, and the loop's state as one pytree."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 from flax import struct
 
-from agents import environments, networks, ppo
+from agents import environments, networks, parallel, ppo
 from agents.config import TrainConfig
 from agents.rollout import Loop, collect, cut, join
 
@@ -22,7 +23,8 @@ class TrainState(struct.PyTreeNode):
         env_state, obs: of all environments, `[B, ...]`.
         reset: `[B]` whether the memory is to be emptied before `obs` is read.
         carry: memories, `[B, ...]`.
-        update: updates done. The randomness of an update is drawn from the seed and
+        key: data of the seed's key.
+        update: updates done. The randomness of an update is drawn from the key and
             this number.
     """
 
@@ -32,6 +34,7 @@ class TrainState(struct.PyTreeNode):
     obs: jax.Array
     reset: jax.Array
     carry: Any
+    key: jax.Array
     update: jax.Array
 
     def agent(self) -> dict[str, Any]:
@@ -40,10 +43,21 @@ class TrainState(struct.PyTreeNode):
 
 
 class Trainer:
-    """The programs of a training run. Holds no state that changes."""
+    """The programs of a training run, by default on one device. Holds no state that changes.
 
-    def __init__(self, config: TrainConfig):
+    Raises:
+        ValueError: if the settings do not fit together or the devices.
+    """
+
+    def __init__(self, config: TrainConfig, devices: Sequence[Any] | None = None):
         self.config = config
+        self.mesh = parallel.mesh(jax.local_devices()[:1] if devices is None else devices)
+        share = self.mesh.size * config.ppo.minibatches
+        if config.envs % share:
+            raise ValueError(
+                f"envs={config.envs} must be a multiple of {share}: {self.mesh.size} device(s) x "
+                f"ppo.minibatches={config.ppo.minibatches}"
+            )
         self.env, self.env_params = environments.make(config)
         self.network = networks.make(config.model, self.env.action_space(self.env_params))
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
@@ -61,37 +75,56 @@ class Trainer:
 
     def state_shapes(self) -> TrainState:
         """Shapes and places of a state's arrays, as a checkpoint is restored to them."""
-        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        shapes = jax.eval_shape(self.init)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
-            jax.eval_shape(self.init),
+            lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+            shapes,
+            self.places(shapes),
         )
 
-    @partial(jax.jit, static_argnums=0)
+    def places(self, state: TrainState) -> TrainState:
+        """Where each array of a state belongs: split by environment, or whole everywhere."""
+        split, same = parallel.split(self.mesh), parallel.same(self.mesh)
+        by_environment = {"env_state", "obs", "reset", "carry"}
+        return TrainState(
+            **{
+                name: jax.tree.map(lambda _, s=split if name in by_environment else same: s, part)
+                for name, part in vars(state).items()
+            }
+        )
+
     def init(self) -> TrainState:
         """The state before the first update."""
-        key_params, key_env = jax.random.split(jax.random.key(self.config.seed))
+        return self.init_from(jax.random.key(self.config.seed))
+
+    @partial(jax.jit, static_argnums=0)
+    def init_from(self, key: jax.Array) -> TrainState:
+        """The state before the first update of a run whose seed has this key."""
+        key_params, key_env = jax.random.split(key)
         envs = self.config.envs
-        obs, env_state = jax.vmap(self.env.reset, (0, None))(
-            jax.random.split(key_env, envs), self.env_params
+        reset_env = parallel.by_rows(
+            lambda keys: jax.vmap(self.env.reset, (0, None))(keys, self.env_params), self.mesh, (0,)
         )
+        obs, env_state = reset_env(jax.random.split(key_env, envs))
         carry = self.network.init_carry(envs)
         reset = jnp.ones(envs, bool)
         params = self.network.init(key_params, carry, obs[None], reset[None])
-        return TrainState(
+        state = TrainState(
             params=params,
             opt_state=self.optimiser.init(params),
             env_state=env_state,
             obs=obs,
             reset=reset,
             carry=carry,
+            key=jax.random.key_data(key),
             update=jnp.zeros((), jnp.int32),
         )
+        return jax.lax.with_sharding_constraint(state, self.places(state))
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
     def update(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         """One rollout and the epochs over it. Returns the new state and what to log."""
-        key = jax.random.fold_in(jax.random.key(self.config.seed), state.update + 1)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.update + 1)
         key_rollout, key_epochs = jax.random.split(key)
         state, carries, rollout, episodes = self._rollout(state, key_rollout)
         last_value = self._value(state.params, state.carry, state.obs, state.reset)
@@ -105,7 +138,8 @@ class Trainer:
         metrics |= {"explained_variance": 1.0 - residual, "param_norm": optax.tree.norm(params)}
         metrics |= self._returns(episodes)
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
-        return state, metrics
+        state = jax.lax.with_sharding_constraint(state, self.places(state))
+        return state, jax.lax.with_sharding_constraint(metrics, parallel.same(self.mesh))
 
     @property
     def trained_tasks(self) -> tuple[str, ...]:
@@ -130,6 +164,8 @@ class Trainer:
         def step_env(keys, env_state, action):
             step = jax.vmap(self.env.step, (0, 0, 0, None))
             return step(keys, env_state, action, self.env_params)
+
+        step_env = parallel.by_rows(step_env, self.mesh, (0, 0, 0))
 
         loop = Loop(state.env_state, state.obs, state.reset, state.carry)
         loop, carries, rollout, episodes = collect(
@@ -158,19 +194,22 @@ class Trainer:
             _, policy, value = replayed
             return ppo.loss(policy, value, rollout, advantage, target, config)
 
+        def take(tree, chosen, axis):
+            rows = partial(ppo.minibatch, axis=axis)
+            return parallel.by_rows(rows, self.mesh, (axis, 0), axis)(tree, chosen)
+
         def gradient_step(learner, chosen):
             params, opt_state = learner
-            carry = jax.tree.map(lambda x: x[chosen], carries)
             grads, metrics = jax.grad(loss, has_aux=True)(
-                params, carry, *ppo.minibatch(batch, chosen)
+                params, take(carries, chosen, 0), *take(batch, chosen, 1)
             )
             metrics["grad_norm"] = optax.tree.norm(grads)
             updates, opt_state = self.optimiser.update(grads, opt_state, params)
             return (optax.apply_updates(params, updates), opt_state), metrics
 
         def epoch(learner, key):
-            order = jax.random.permutation(key, batch[1].shape[1])
-            return jax.lax.scan(gradient_step, learner, order.reshape(config.minibatches, -1))
+            chosen = ppo.minibatches(key, batch[1].shape[1], config.minibatches)
+            return jax.lax.scan(gradient_step, learner, chosen)
 
         learner = (state.params, state.opt_state)
         learner, metrics = jax.lax.scan(epoch, learner, jax.random.split(key, config.epochs))
