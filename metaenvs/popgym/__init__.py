@@ -7,14 +7,18 @@ from typing import Any
 from metaenvs import errors
 from metaenvs.popgym.autoencode import Autoencode
 from metaenvs.popgym.base import Game
+from metaenvs.popgym.battleship import Battleship
 from metaenvs.popgym.cartpole import (
     CartPoleParams,
     NoisyPositionOnlyCartPole,
     PositionOnlyCartPole,
     VelocityOnlyCartPole,
 )
+from metaenvs.popgym.concentration import Concentration
 from metaenvs.popgym.count_recall import CountRecall
 from metaenvs.popgym.higher_lower import HigherLower
+from metaenvs.popgym.labyrinth import LabyrinthEscape, LabyrinthExplore
+from metaenvs.popgym.minesweeper import MineSweeper
 from metaenvs.popgym.multiarmed_bandit import BanditParams, MultiarmedBandit
 from metaenvs.popgym.pendulum import (
     NoisyPositionOnlyPendulum,
@@ -84,7 +88,15 @@ GAMES: dict[str, dict[str, Callable[[], Game]]] = {
         MultiarmedBandit, num_bandits=(10, 20, 30), params=_limits(BanditParams, 200, 400, 600)
     ),
     # game
+    "Battleship": _levels(Battleship, board_size=(8, 10, 12)),
+    "Concentration": _levels(
+        Concentration, num_decks=(1, 2, 1), deck_type=("colors", "colors", "ranks")
+    ),
     "HigherLower": _levels(HigherLower, num_decks=(1, 2, 3)),
+    "MineSweeper": _levels(MineSweeper, board_size=(4, 6, 8), num_mines=(2, 6, 10)),
+    # navigation
+    "LabyrinthEscape": _levels(LabyrinthEscape, maze_size=(10, 14, 18)),
+    "LabyrinthExplore": _levels(LabyrinthExplore, maze_size=(10, 14, 18)),
 }
 
 _FACTORIES = {

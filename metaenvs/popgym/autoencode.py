@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance, packed
 from metaenvs.popgym.base import (
     DECK_SIZE,
     SUITS,
@@ -20,7 +21,7 @@ PLAY, WATCH = 0, 1
 
 
 class AutoencodeState(GameState):
-    """Suits of the `cards` dealt so far (int8) and the deck's `remaining [4]` suits."""
+    """Suits of the `cards` dealt so far, packed, and the deck's `remaining [4]` suits."""
 
     cards: jax.Array
     remaining: jax.Array
@@ -47,35 +48,32 @@ class Autoencode(Game):
         self.num_decks = num_decks
         self.num_cards = DECK_SIZE * num_decks
 
-    def initial_state(self, key: jax.Array, params: Any) -> AutoencodeState:
+    def initial_state(self, seed: jax.Array, params: Any) -> AutoencodeState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        card = draw_card(key, full)
+        card = draw_card(chance.words(seed, 1)[0], full)
         return AutoencodeState(
             time=jnp.zeros((), jnp.int32),
-            cards=jnp.zeros(self.num_cards, jnp.int8).at[0].set(card.astype(jnp.int8)),
+            cards=packed.put(packed.empty(self.num_cards), 0, card),
             remaining=full - one_hot(card, SUITS),
         )
 
     def advance(
-        self, key: jax.Array, state: AutoencodeState, action: jax.Array, params: Any
+        self, seed: jax.Array, state: AutoencodeState, action: jax.Array, params: Any
     ) -> tuple[AutoencodeState, jax.Array]:
         n, dealt = self.num_cards, state.time + 1
         playing = dealt >= n
-        # While watching, this is where the next card goes; later, the card to recite.
-        place = one_hot(jnp.where(playing, 2 * n - 1 - dealt, dealt), n, bool)
-        correct = jnp.sum(jnp.where(place, state.cards, 0), dtype=jnp.int32)
+        correct = packed.get(state.cards, 2 * n - 1 - dealt)
         reward = jnp.where(action == correct, 1.0, -1.0) / n
-        card = draw_card(key, state.remaining)
+        card = draw_card(chance.words(seed, 1)[0], state.remaining)
         state = state.replace(
-            cards=jnp.where(place & ~playing, card.astype(jnp.int8), state.cards),
+            cards=jnp.where(playing, state.cards, packed.put(state.cards, dealt, card)),
             remaining=jnp.where(playing, state.remaining, state.remaining - one_hot(card, SUITS)),
         )
         return state, jnp.where(playing, reward, 0.0)
 
     def observation(self, state: AutoencodeState, params: Any) -> jax.Array:
         n, time = self.num_cards, state.time
-        newest = jnp.sum(jnp.where(one_hot(time, n, bool), state.cards, 0), dtype=jnp.int32)
-        return jnp.stack([jnp.where(time < n - 1, WATCH, PLAY), newest])
+        return jnp.stack([jnp.where(time < n - 1, WATCH, PLAY), packed.get(state.cards, time)])
 
     def is_terminated(self, state: AutoencodeState, params: Any) -> jax.Array:
         return state.time == 2 * self.num_cards - 1

@@ -1,5 +1,6 @@
-"""What the POPGym games share: the Gymnax contract, spaces, cheap randomness."""
+"""What the POPGym games share: the Gymnax contract, decks of cards, small arrays."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from gymnax.environments import environment, spaces
+
+from metaenvs.dispatch import only_where
+from metaenvs.popgym import chance
 
 DECK_SIZE, COLORS, SUITS, RANKS = 52, 2, 4, 13
 
@@ -24,25 +28,32 @@ class GameParams(struct.PyTreeNode):
 class Game(environment.Environment):
     """A POPGym environment under Gymnax's contract.
 
-    A game is one subclass; its levels are rows of numbers in `metaenvs.popgym.ENVIRONMENTS`:
+    A game is one subclass; its levels are rows of numbers in `metaenvs.popgym.GAMES`:
     constructor arguments where they shape the program, `params` where they may be traced.
+    Levels that differ in their params only are equal, and share compiled programs.
     A subclass says how an episode starts, what a step does, what is observed and when
-    the game is over. All chance is drawn in `initial_state` and `advance` and kept in the
-    state, so that an observation is a function of the state.
+    the game is over. All chance is drawn in `initial_state` and `advance`, from a seed of
+    `metaenvs.popgym.chance`, and kept in the state, so that an observation is a function
+    of the state.
 
     `terminated`: the game is over. `truncated`: a time limit was reached, which only
     games that override `is_truncated` have. Both may be true of one step, as in popgym.
+
+    `dear_start`: starts cost more than steps, and are computed only for the environments
+    of a batch whose episode is over; other starts are computed for all at every step.
     """
+
+    dear_start = False
 
     def __init__(self, params: Any = None):
         self._default_params = GameParams() if params is None else params
 
-    def initial_state(self, key: jax.Array, params: Any) -> Any:
+    def initial_state(self, seed: jax.Array, params: Any) -> Any:
         """Draw the state in which an episode starts; `time` is 0."""
         raise NotImplementedError
 
     def advance(
-        self, key: jax.Array, state: Any, action: jax.Array, params: Any
+        self, seed: jax.Array, state: Any, action: jax.Array, params: Any
     ) -> tuple[Any, jax.Array]:
         """The next state and the reward; `time` is counted by `step_env`."""
         raise NotImplementedError
@@ -58,12 +69,58 @@ class Game(environment.Environment):
     def is_truncated(self, state: Any, params: Any) -> jax.Array:
         return jnp.zeros((), bool)
 
+    def next_episode(self, seed: jax.Array, over: jax.Array, state: Any, params: Any) -> Any:
+        """`state`, or where `over` the state in which the next episode starts."""
+        if self.dear_start:
+            return only_where(over, self.initial_state, state, seed, params)
+        start = self.initial_state(seed, params)
+        return jax.tree.map(lambda x, y: jnp.where(over, x, y), start, state)
+
     @property
     def default_params(self) -> Any:
         return self._default_params
 
+    def reset(self, key: jax.Array, params: Any = None) -> tuple[jax.Array, Any]:
+        """Start an episode. Returns the observation and the state."""
+        # None is resolved here: levels that differ in their defaults share a cache.
+        return self._reset(key, self.default_params if params is None else params)
+
+    def step(
+        self, key: jax.Array, state: Any, action: Any, params: Any = None
+    ) -> tuple[jax.Array, Any, jax.Array, jax.Array, jax.Array, dict[str, Any]]:
+        """One step, with Gymnax's auto-reset at the episode's end.
+
+        Returns observation, state, reward, terminated, truncated, info.
+
+        Raises:
+            ValueError: if `action` has not the shape of the action space.
+        """
+        return self._step(key, state, action, self.default_params if params is None else params)
+
+    @partial(jax.jit, static_argnames="self")
+    def _reset(self, key, params):
+        return self.reset_env(key, params)
+
+    @partial(jax.jit, static_argnames="self")
+    def _step(self, key, state, action, params):
+        # As Gymnax's, but the key is not split: a seed per purpose is made of it.
+        final_observation, state, reward, terminated, info = self.step_env(
+            key, state, action, params
+        )
+        truncated = self.is_truncated(state, params)
+        over = terminated | truncated
+        state = self.next_episode(chance.seed(key, chance.START), over, state, params)
+        info |= {
+            "terminated": terminated,
+            "truncated": truncated,
+            "final_observation": final_observation,
+        }
+        # In the next episode's first state where this one is over.
+        observation = self.observation(state, params)
+        return observation, state, reward, terminated, truncated, info
+
     def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
-        state = self.initial_state(key, params)
+        state = self.initial_state(chance.seed(key, chance.START), params)
         return self.observation(state, params), state
 
     def step_env(
@@ -76,7 +133,7 @@ class Game(environment.Environment):
                 f"{self.name}: action of shape {tuple(space.shape)} expected, got {action.shape}"
             )
         time = state.time + 1
-        state, reward = self.advance(key, state, action, params)
+        state, reward = self.advance(chance.seed(key, chance.STEP), state, action, params)
         state = state.replace(time=time)
         return (
             self.observation(state, params),
@@ -92,34 +149,48 @@ class Game(environment.Environment):
         space = self.action_space(self.default_params)
         return space.n if isinstance(space, spaces.Discrete) else int(np.prod(space.shape))
 
+    def _program(self):
+        return {name: x for name, x in vars(self).items() if name != "_default_params"}
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self._program() == other._program()
+
+    def __hash__(self):
+        return hash((type(self), *sorted(self._program().items())))
+
     def __repr__(self) -> str:
         return f"{self.name}({self._default_params!r})"
 
 
-def random_below(key: jax.Array, n: jax.Array | int) -> jax.Array:
-    """An integer uniform over `0 .. n - 1`, for `n` below 2^16 that may be traced.
-
-    A 32-bit random word times `n`, over 2^32: each integer's probability is 1 / n to within
-    2^-32. Cheaper than `jax.random.randint`, which divides by `n` and draws four words.
-    """
-    bits = jax.random.bits(key, (), jnp.uint32)
-    n = jnp.asarray(n, jnp.uint32)
-    high, low = bits >> 16, bits & 0xFFFF
-    return ((high * n + ((low * n) >> 16)) >> 16).astype(jnp.int32)
-
-
-def draw_card(key: jax.Array, remaining: jax.Array) -> jax.Array:
+def draw_card(word: jax.Array, remaining: jax.Array) -> jax.Array:
     """The kind of the next card of a shuffled deck with `remaining [kinds]` cards of each.
 
     Dealing card by card what a shuffle would have put next has the same distribution as
     shuffling at the episode's start, and leaves nothing to pay for at a reset. 0 from an
     empty deck.
     """
-    passed = jnp.cumsum(remaining)
-    card = jnp.sum(random_below(key, passed[-1]) >= passed, dtype=jnp.int32)
-    return jnp.where(passed[-1] > 0, card, 0)
+    counts = [remaining[kind] for kind in range(len(remaining))]
+    total = sum(counts)
+    place = chance.below(word, total)
+    card, passed = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    for count in counts[:-1]:
+        passed = passed + count
+        card = card + (place >= passed)
+    return jnp.where(total > 0, card, 0)
+
+
+# Under jax.vmap these run over a batch of small arrays. XLA vectorises over the batch what
+# is elementwise in it, and fuses it; gathers, scatters and sums of short rows it does not.
 
 
 def one_hot(index: jax.Array, size: int, dtype: Any = jnp.int32) -> jax.Array:
-    """`[size]`, 1 at `index`. Array updates by it are vectorised, scatters are not."""
+    """`[size]`, 1 at `index`."""
     return (jnp.arange(size) == index).astype(dtype)
+
+
+def at(array: jax.Array, index: jax.Array) -> jax.Array:
+    """`array[index]` of a short array, 0 if there is no such element."""
+    out = jnp.zeros((), array.dtype)
+    for i in range(len(array)):
+        out = jnp.where(index == i, array[i], out)
+    return out

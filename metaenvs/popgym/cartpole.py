@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance
 from metaenvs.popgym.base import Game, GameParams, GameState
 
 _GRAVITY = 9.8
@@ -62,21 +63,19 @@ class CartPole(Game):
     def __init__(self, params: CartPoleParams | None = None):
         super().__init__(CartPoleParams() if params is None else params)
 
-    def initial_state(self, key: jax.Array, params: CartPoleParams) -> CartPoleState:
-        key_physics, key_noise = jax.random.split(key)
+    def initial_state(self, seed: jax.Array, params: CartPoleParams) -> CartPoleState:
+        words = chance.words(seed, 6)
         return CartPoleState(
             time=jnp.zeros((), jnp.int32),
-            physics=jax.random.uniform(
-                key_physics, (4,), jnp.float32, minval=-_MAX_START, maxval=_MAX_START
-            ),
-            noise=self._noise(key_noise),
+            physics=chance.symmetric(words[:4], _MAX_START),
+            noise=self._noise(words[4:]),
         )
 
-    def _noise(self, key: jax.Array) -> jax.Array:
-        return jax.random.normal(key, (2,), jnp.float32) if self.noisy else jnp.zeros(2)
+    def _noise(self, words: jax.Array) -> jax.Array:
+        return chance.normal(words) if self.noisy else jnp.zeros(2)
 
     def advance(
-        self, key: jax.Array, state: CartPoleState, action: jax.Array, params: CartPoleParams
+        self, seed: jax.Array, state: CartPoleState, action: jax.Array, params: CartPoleParams
     ) -> tuple[CartPoleState, jax.Array]:
         _, velocity, angle, spin = state.physics
         sine, cosine = jnp.sin(angle), jnp.cos(angle)
@@ -87,8 +86,9 @@ class CartPole(Game):
         )
         linear = push - _POLE_MASS * _HALF_LENGTH * angular * cosine / _TOTAL_MASS
         rates = jnp.stack([velocity, linear, spin, angular])
-        state = state.replace(physics=state.physics + _TIMESTEP * rates, noise=self._noise(key))
-        return state, jnp.float32(1.0) / params.max_steps_in_episode
+        physics, noise = state.physics + _TIMESTEP * rates, self._noise(chance.words(seed, 2))
+        reward = jnp.float32(1.0) / params.max_steps_in_episode
+        return state.replace(physics=physics, noise=noise), reward
 
     def observation(self, state: CartPoleState, params: CartPoleParams) -> jax.Array:
         seen = self.visible(state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from metaenvs import errors
+from metaenvs.popgym import chance
 from metaenvs.popgym.base import (
     COLORS,
     DECK_SIZE,
@@ -15,6 +16,7 @@ from metaenvs.popgym.base import (
     SUITS,
     Game,
     GameState,
+    at,
     draw_card,
     one_hot,
 )
@@ -53,15 +55,15 @@ class CountRecall(Game):
         self.num_cards = DECK_SIZE * num_decks
         self.kinds = errors.lookup(KINDS, deck_type, "deck type")
 
-    def initial_state(self, key: jax.Array, params: Any) -> CountRecallState:
+    def initial_state(self, seed: jax.Array, params: Any) -> CountRecallState:
         full = jnp.full(self.kinds, self.num_cards // self.kinds, jnp.int32)
-        return self._deal(key, full, full, jnp.zeros((), jnp.int32))
+        return self._deal(seed, full, full, jnp.zeros((), jnp.int32))
 
     def _deal(
-        self, key: jax.Array, values: jax.Array, queries: jax.Array, time: jax.Array
+        self, seed: jax.Array, values: jax.Array, queries: jax.Array, time: jax.Array
     ) -> CountRecallState:
-        key_value, key_query = jax.random.split(key)
-        value, query = draw_card(key_value, values), draw_card(key_query, queries)
+        word_value, word_query = chance.words(seed, 2)
+        value, query = draw_card(word_value, values), draw_card(word_query, queries)
         return CountRecallState(
             time=time,
             value=value,
@@ -71,12 +73,12 @@ class CountRecall(Game):
         )
 
     def advance(
-        self, key: jax.Array, state: CountRecallState, action: jax.Array, params: Any
+        self, seed: jax.Array, state: CountRecallState, action: jax.Array, params: Any
     ) -> tuple[CountRecallState, jax.Array]:
-        left = jnp.sum(state.value_remaining * one_hot(state.query, self.kinds))
+        left = at(state.value_remaining, state.query)
         count = self.num_cards // self.kinds - left
         reward = jnp.where(action == count, 1.0, -1.0) / (self.num_cards - 1)
-        dealt = self._deal(key, state.value_remaining, state.query_remaining, state.time)
+        dealt = self._deal(seed, state.value_remaining, state.query_remaining, state.time)
         return dealt, reward
 
     def observation(self, state: CountRecallState, params: Any) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance
 from metaenvs.popgym.base import DECK_SIZE, RANKS, Game, GameState, draw_card, one_hot
 
 
@@ -33,17 +34,17 @@ class HigherLower(Game):
         self.num_decks = num_decks
         self.num_cards = DECK_SIZE * num_decks
 
-    def initial_state(self, key: jax.Array, params: Any) -> HigherLowerState:
+    def initial_state(self, seed: jax.Array, params: Any) -> HigherLowerState:
         full = jnp.full(RANKS, self.num_cards // RANKS, jnp.int32)
-        card = draw_card(key, full)
+        card = draw_card(chance.words(seed, 1)[0], full)
         return HigherLowerState(
             time=jnp.zeros((), jnp.int32), card=card, remaining=full - one_hot(card, RANKS)
         )
 
     def advance(
-        self, key: jax.Array, state: HigherLowerState, action: jax.Array, params: Any
+        self, seed: jax.Array, state: HigherLowerState, action: jax.Array, params: Any
     ) -> tuple[HigherLowerState, jax.Array]:
-        card = draw_card(key, state.remaining)
+        card = draw_card(chance.words(seed, 1)[0], state.remaining)
         guess = jnp.where(action == 0, 1, -1)
         reward = guess * jnp.sign(card - state.card) / self.num_cards
         remaining = state.remaining - one_hot(card, RANKS)

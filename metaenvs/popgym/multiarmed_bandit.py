@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metaenvs.popgym.base import Game, GameParams, GameState, one_hot
+from metaenvs.popgym import chance
+from metaenvs.popgym.base import Game, GameParams, GameState, at
 
 
 class BanditState(GameState):
@@ -33,22 +34,23 @@ class MultiarmedBandit(Game):
     Source: Morad et al. 2023 (POPGym), popgym 1.0.7, `popgym.envs.multiarmed_bandit`.
     """
 
+    dear_start = True
+
     def __init__(self, num_bandits: int = 10, params: BanditParams | None = None):
         super().__init__(BanditParams() if params is None else params)
         self.num_bandits = num_bandits
 
-    def initial_state(self, key: jax.Array, params: BanditParams) -> BanditState:
+    def initial_state(self, seed: jax.Array, params: BanditParams) -> BanditState:
         return BanditState(
             time=jnp.zeros((), jnp.int32),
-            odds=jax.random.uniform(key, (self.num_bandits,), jnp.float32),
+            odds=chance.unit(chance.words(seed, self.num_bandits)),
             paid=jnp.zeros((), jnp.int32),
         )
 
     def advance(
-        self, key: jax.Array, state: BanditState, action: jax.Array, params: BanditParams
+        self, seed: jax.Array, state: BanditState, action: jax.Array, params: BanditParams
     ) -> tuple[BanditState, jax.Array]:
-        odds = jnp.sum(jnp.where(one_hot(action, self.num_bandits, bool), state.odds, 0.0))
-        paid = jax.random.uniform(key, (), jnp.float32) < odds
+        paid = chance.unit(chance.words(seed, 1)[0]) < at(state.odds, action)
         reward = jnp.where(paid, 1.0, -1.0) / params.max_steps_in_episode
         return state.replace(paid=paid.astype(jnp.int32)), reward
 

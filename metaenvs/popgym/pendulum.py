@@ -5,8 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance
 from metaenvs.popgym.base import Game, GameParams, GameState
 
 _GRAVITY = 10.0
@@ -57,22 +59,20 @@ class PositionOnlyPendulum(Game):
     def __init__(self, params: PendulumParams | None = None):
         super().__init__(PendulumParams() if params is None else params)
 
-    def initial_state(self, key: jax.Array, params: PendulumParams) -> PendulumState:
-        key_physics, key_noise = jax.random.split(key)
-        largest = jnp.array([math.pi, _MAX_START_SPEED], jnp.float32)
+    def initial_state(self, seed: jax.Array, params: PendulumParams) -> PendulumState:
+        words = chance.words(seed, 4)
+        limits = np.array([math.pi, _MAX_START_SPEED])
         return PendulumState(
             time=jnp.zeros((), jnp.int32),
-            physics=jax.random.uniform(
-                key_physics, (2,), jnp.float32, minval=-largest, maxval=largest
-            ),
-            noise=self._noise(key_noise),
+            physics=chance.symmetric(words[:2], limits),
+            noise=self._noise(words[2:]),
         )
 
-    def _noise(self, key: jax.Array) -> jax.Array:
-        return jax.random.normal(key, (2,), jnp.float32) if self.noisy else jnp.zeros(2)
+    def _noise(self, words: jax.Array) -> jax.Array:
+        return chance.normal(words) if self.noisy else jnp.zeros(2)
 
     def advance(
-        self, key: jax.Array, state: PendulumState, action: jax.Array, params: PendulumParams
+        self, seed: jax.Array, state: PendulumState, action: jax.Array, params: PendulumParams
     ) -> tuple[PendulumState, jax.Array]:
         angle, speed = state.physics
         torque = jnp.clip(action[0], -_MAX_TORQUE, _MAX_TORQUE)
@@ -82,7 +82,7 @@ class PositionOnlyPendulum(Game):
         speed = jnp.clip(speed, -_MAX_SPEED, _MAX_SPEED)
         physics = jnp.stack([angle + speed * _TIMESTEP, speed])
         reward = (1.0 - cost / (_MAX_COST / 2)) / params.max_steps_in_episode
-        return state.replace(physics=physics, noise=self._noise(key)), reward
+        return state.replace(physics=physics, noise=self._noise(chance.words(seed, 2))), reward
 
     def observation(self, state: PendulumState, params: PendulumParams) -> jax.Array:
         angle = state.physics[0]

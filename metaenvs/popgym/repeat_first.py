@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance
 from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState, draw_card, one_hot
 
 
@@ -35,9 +36,9 @@ class RepeatFirst(Game):
         self.num_decks = num_decks
         self.num_cards = DECK_SIZE * num_decks
 
-    def initial_state(self, key: jax.Array, params: Any) -> RepeatFirstState:
+    def initial_state(self, seed: jax.Array, params: Any) -> RepeatFirstState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        first = draw_card(key, full)
+        first = draw_card(chance.words(seed, 1)[0], full)
         return RepeatFirstState(
             time=jnp.zeros((), jnp.int32),
             first=first,
@@ -46,10 +47,10 @@ class RepeatFirst(Game):
         )
 
     def advance(
-        self, key: jax.Array, state: RepeatFirstState, action: jax.Array, params: Any
+        self, seed: jax.Array, state: RepeatFirstState, action: jax.Array, params: Any
     ) -> tuple[RepeatFirstState, jax.Array]:
         reward = jnp.where(action == state.first, 1.0, -1.0) / (self.num_cards - 1)
-        card = draw_card(key, state.remaining)
+        card = draw_card(chance.words(seed, 1)[0], state.remaining)
         remaining = state.remaining - one_hot(card, SUITS)
         return state.replace(card=card, remaining=remaining), reward
 

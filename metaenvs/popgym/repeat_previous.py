@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metaenvs.popgym import chance, packed
 from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState, draw_card, one_hot
 
 
 class RepeatPreviousState(GameState):
-    """The last `k` suits, newest first, and the deck's `remaining [4]` suits."""
+    """The last `k` suits packed, newest first, and the deck's `remaining [4]` suits."""
 
     history: jax.Array
     remaining: jax.Array
@@ -37,29 +38,30 @@ class RepeatPrevious(Game):
         self.num_cards = DECK_SIZE * num_decks
         self.k = k
 
-    def initial_state(self, key: jax.Array, params: Any) -> RepeatPreviousState:
+    def initial_state(self, seed: jax.Array, params: Any) -> RepeatPreviousState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        card = draw_card(key, full)
+        card = draw_card(chance.words(seed, 1)[0], full)
         return RepeatPreviousState(
             time=jnp.zeros((), jnp.int32),
-            history=jnp.zeros(self.k, jnp.int8).at[0].set(card.astype(jnp.int8)),
+            history=packed.pushed(packed.empty(self.k), card),
             remaining=full - one_hot(card, SUITS),
         )
 
     def advance(
-        self, key: jax.Array, state: RepeatPreviousState, action: jax.Array, params: Any
+        self, seed: jax.Array, state: RepeatPreviousState, action: jax.Array, params: Any
     ) -> tuple[RepeatPreviousState, jax.Array]:
-        reward = jnp.where(action == state.history[-1], 1.0, -1.0) / (self.num_cards - self.k)
+        correct = packed.get(state.history, self.k - 1)
+        reward = jnp.where(action == correct, 1.0, -1.0) / (self.num_cards - self.k)
         seen = state.time + 1
-        card = draw_card(key, state.remaining)
+        card = draw_card(chance.words(seed, 1)[0], state.remaining)
         state = state.replace(
-            history=jnp.concatenate([card[None].astype(jnp.int8), state.history[:-1]]),
+            history=packed.pushed(state.history, card),
             remaining=state.remaining - one_hot(card, SUITS),
         )
         return state, jnp.where(seen >= self.k, reward, 0.0)
 
     def observation(self, state: RepeatPreviousState, params: Any) -> jax.Array:
-        return state.history[0].astype(jnp.int32)
+        return packed.get(state.history, 0)
 
     def is_terminated(self, state: RepeatPreviousState, params: Any) -> jax.Array:
         return state.time == self.num_cards - 1

@@ -17,12 +17,12 @@ class PreviousAction(environment.Environment):
     observation, where the action part is 0 (popgym shows the one-hot of action 0 there),
     and 0 in all others, `info["final_observation"]` included.
 
-    Nothing is kept between steps: the state is that of `env`, and Gymnax's auto-reset
-    replaces the whole observation by one of `reset_env`, so that no action passes from an
+    Nothing is kept between steps: the state is that of `env`, and where the auto-reset of
+    `env.step` has begun an episode, the action is left out, so that none passes from an
     episode into the next.
 
-    `env` is any Gymnax environment that steps by `step_env` and resets by `reset_env`, with
-    Box, Discrete or MultiDiscrete actions and observations.
+    `env` is any Gymnax environment with Box, Discrete or MultiDiscrete actions and
+    observations.
     """
 
     def __init__(self, env: Any):
@@ -39,6 +39,22 @@ class PreviousAction(environment.Environment):
     def default_params(self) -> Any:
         return self.env.default_params
 
+    def step(
+        self, key: jax.Array, state: Any, action: Any, params: Any = None
+    ) -> tuple[jax.Array, Any, jax.Array, jax.Array, jax.Array, dict[str, Any]]:
+        params = self.default_params if params is None else params
+        observation, state, reward, terminated, truncated, info = self.env.step(
+            key, state, action, params
+        )
+        over = terminated | truncated
+        action = encode(self.env.action_space(params), action)
+        info = info | {
+            "final_observation": self._join(info["final_observation"], action, 0.0, params)
+        }
+        action = jnp.where(over, 0.0, action)
+        observation = self._join(observation, action, over, params)
+        return observation, state, reward, terminated, truncated, info
+
     def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
         observation, state = self.env.reset_env(key, params)
         return self._join(observation, jnp.zeros(self._action_size), 1.0, params), state
@@ -50,9 +66,9 @@ class PreviousAction(environment.Environment):
         previous = encode(self.env.action_space(params), action)
         return self._join(observation, previous, 0.0, params), *rest
 
-    def _join(self, observation, previous, start: float, params: Any) -> jax.Array:
+    def _join(self, observation, previous, start, params: Any) -> jax.Array:
         seen = encode(self.env.observation_space(params), observation)
-        return jnp.concatenate([seen, previous, jnp.full(1, start, jnp.float32)])
+        return jnp.concatenate([seen, previous, jnp.asarray(start, jnp.float32)[None]])
 
     def is_terminated(self, state: Any, params: Any) -> jax.Array:
         return self.env.is_terminated(state, params)

@@ -1,6 +1,7 @@
 """popgym 1.0.7 as the reference of our POPGym, put into our hidden states."""
 
 import functools
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,8 @@ from metaenvs.popgym import make
 class Script:
     """Stands for a NumPy generator and draws what it is told to, in the order told.
 
-    `shuffle`: orders of cards; `uniform`, `random`: arrays and numbers; `normal`: draws of
-    the standard normal distribution, which are scaled as asked for.
+    `shuffle`: orders of cards; `choice`: chosen cells; `uniform`, `random`: arrays and
+    numbers; `normal`: draws of the standard normal distribution, which are scaled as asked for.
     """
 
     def __init__(self, **draws: list[Any]):
@@ -25,6 +26,9 @@ class Script:
 
     def shuffle(self, cards: np.ndarray) -> None:
         cards[:] = next(self._draws["shuffle"])
+
+    def choice(self, cells: np.ndarray, size: int, replace: bool) -> np.ndarray:
+        return np.asarray(next(self._draws["choice"]))
 
     def uniform(self, low: Any, high: Any, size: Any = None) -> np.ndarray:
         return np.asarray(next(self._draws["uniform"]), np.float64)
@@ -42,7 +46,10 @@ def reference():
 
     @functools.cache
     def load(env_id: str) -> Any:
-        return gymnasium.make(env_id, disable_env_checker=True).unwrapped
+        with warnings.catch_warnings():
+            # popgym's labyrinths advise against themselves.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return gymnasium.make(env_id, disable_env_checker=True).unwrapped
 
     return load
 

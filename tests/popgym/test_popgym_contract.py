@@ -42,4 +42,4 @@ def test_spaces_are_popgyms(env_id, reference):
 def test_ids_are_popgyms():
     from popgym.envs import ALL
 
-    assert set(popgym.ids) <= {entry["id"] for entry in ALL.values()}
+    assert set(popgym.ids) == {entry["id"] for entry in ALL.values()}
