@@ -50,7 +50,7 @@ class Autoencode(Game):
 
     def initial_state(self, seed: jax.Array, params: Any) -> AutoencodeState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        card = draw_card(chance.words(seed, 1)[0], full)
+        card = chance.below(chance.words(seed, 1)[0], SUITS)
         return AutoencodeState(
             time=jnp.zeros((), jnp.int32),
             cards=packed.put(packed.empty(self.num_cards), 0, card),

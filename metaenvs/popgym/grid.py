@@ -25,7 +25,7 @@ def with_cell(rows: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
 
 def count(rows: jax.Array) -> jax.Array:
     """Number of cells set."""
-    return sum(_count(rows[y]) for y in range(len(rows)))
+    return sum((_count(rows[y]) for y in range(len(rows))), _zero())
 
 
 def random_cell(word: jax.Array, rows: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:

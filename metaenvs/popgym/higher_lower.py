@@ -36,7 +36,7 @@ class HigherLower(Game):
 
     def initial_state(self, seed: jax.Array, params: Any) -> HigherLowerState:
         full = jnp.full(RANKS, self.num_cards // RANKS, jnp.int32)
-        card = draw_card(chance.words(seed, 1)[0], full)
+        card = chance.below(chance.words(seed, 1)[0], RANKS)
         return HigherLowerState(
             time=jnp.zeros((), jnp.int32), card=card, remaining=full - one_hot(card, RANKS)
         )

@@ -74,9 +74,7 @@ class Labyrinth(Game):
         self.rooms = maze_size // 2
 
     def initial_state(self, seed: jax.Array, params: LabyrinthParams) -> LabyrinthState:
-        first = maze.begin(chance.fold(seed, 0), self.rooms)
-        first = maze.finish(chance.fold(seed, 1), first)
-        return self._enter(chance.fold(seed, 2), first)
+        return self._start_next(seed, maze.begin(chance.fold(seed, 0), self.rooms))
 
     def _enter(self, seed: jax.Array, digger: Digger) -> LabyrinthState:
         start, goal = maze.entrances(chance.fold(seed, 0), self.rooms)
@@ -101,12 +99,10 @@ class Labyrinth(Game):
     def next_episode(
         self, seed: jax.Array, over: jax.Array, state: LabyrinthState, params: LabyrinthParams
     ) -> LabyrinthState:
-        unfinished = over & (state.next.dug < maze.passages(self.rooms))
-        finished = only_where(
-            unfinished, lambda seed, next: maze.finish(seed, next), state.next, seed, state.next
-        )
-        start = self._enter(chance.fold(seed, 2), finished)
-        return jax.tree.map(lambda x, y: jnp.where(over, x, y), start, state)
+        return only_where(over, self._start_next, state, seed, state.next)
+
+    def _start_next(self, seed: jax.Array, digger: Digger) -> LabyrinthState:
+        return self._enter(chance.fold(seed, 2), maze.finish(chance.fold(seed, 1), digger))
 
     def advance(
         self, seed: jax.Array, state: LabyrinthState, action: jax.Array, params: LabyrinthParams
@@ -129,7 +125,7 @@ class Labyrinth(Game):
 
     def _dug(self, seed: jax.Array, digger: Digger) -> Digger:
         more = digger.dug < maze.passages(self.rooms)
-        return only_where(more, maze.dig, digger, seed, digger, block=lambda size: size)
+        return only_where(more, maze.dig, digger, seed, digger)
 
     def reward(self, state: LabyrinthState, new: jax.Array, params: LabyrinthParams) -> jax.Array:
         """Of having arrived in `state`, at a cell that is `new`."""

@@ -38,7 +38,7 @@ class RepeatFirst(Game):
 
     def initial_state(self, seed: jax.Array, params: Any) -> RepeatFirstState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        first = draw_card(chance.words(seed, 1)[0], full)
+        first = chance.below(chance.words(seed, 1)[0], SUITS)
         return RepeatFirstState(
             time=jnp.zeros((), jnp.int32),
             first=first,

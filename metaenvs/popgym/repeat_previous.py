@@ -40,7 +40,7 @@ class RepeatPrevious(Game):
 
     def initial_state(self, seed: jax.Array, params: Any) -> RepeatPreviousState:
         full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
-        card = draw_card(chance.words(seed, 1)[0], full)
+        card = chance.below(chance.words(seed, 1)[0], SUITS)
         return RepeatPreviousState(
             time=jnp.zeros((), jnp.int32),
             history=packed.pushed(packed.empty(self.k), card),
