@@ -26,6 +26,7 @@ class Suite:
     projection: str = "orthogonal"
     episodes_per_trial: int = 1
     action_repeat: int = 1
+    reward_scale: Mapping[str, float] = dataclasses.field(default_factory=dict)
     dynamics: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(
         default_factory=dict
     )
@@ -49,6 +50,7 @@ class Suite:
                 self.episodes_per_trial if episodes_per_trial is None else episodes_per_trial
             ),
             action_repeat=self.action_repeat,
+            reward_scale=self.reward_scale,
             observe=observe,
             splits={"train": self.train, "held_out": self.held_out},
             split=split,
@@ -71,6 +73,18 @@ _CONTACT_FREE_HELD_OUT = (
     "point_mass_hard",
     "reacher_hard",
 )
+
+# So that what a good policy is paid is near 1 a step in every task: inverted_pendulum pays
+# 1 for being up and its double 10, hopper about 3, walker2d 4 to 5, ant and halfcheetah 6
+# to 7 (alive bonus and running speed in m/s). reacher pays between about -0.9 (random
+# actions) and 0.
+_BRAX_REWARD_SCALE = {
+    "brax_ant": 0.15,
+    "brax_halfcheetah": 0.15,
+    "brax_hopper": 0.3,
+    "brax_inverted_double_pendulum": 0.1,
+    "brax_walker2d": 0.2,
+}
 
 SUITES: dict[str, Suite] = {
     suite.id: suite
@@ -129,6 +143,15 @@ SUITES: dict[str, Suite] = {
             action_size=1,
             episodes_per_trial=16,
             own={"stateless_cartpole": _stateless_cartpole},
+        ),
+        Suite(
+            id="RandomProjection-Brax-v0",
+            summary="Locomotion and pendulums of Brax, 1000-step episodes, larger sizes.",
+            train=("brax_ant", "brax_hopper", "brax_inverted_pendulum", "brax_reacher"),
+            held_out=("brax_halfcheetah", "brax_inverted_double_pendulum", "brax_walker2d"),
+            obs_size=32,
+            action_size=8,
+            reward_scale=_BRAX_REWARD_SCALE,
         ),
     )
 }

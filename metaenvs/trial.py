@@ -26,6 +26,7 @@ class TrialParams(struct.PyTreeNode):
         task_weights: `[n_tasks]` relative frequency of each task, non-negative.
         episodes_per_trial: episodes after which a trial is truncated.
         projection_scale: factor on the projected observation.
+        reward_scale: `[n_tasks]` factor on each task's reward.
         dynamics: ranges of the factors on each trial's masses, lengths, damping, gears
             and gravity.
         task_params: for each program of the environment, the params of its tasks,
@@ -35,6 +36,7 @@ class TrialParams(struct.PyTreeNode):
     task_weights: jax.Array
     episodes_per_trial: jax.Array
     projection_scale: jax.Array
+    reward_scale: jax.Array
     dynamics: DynamicsRange
     task_params: tuple[Any, ...]
 
@@ -50,7 +52,7 @@ class TrialState(struct.PyTreeNode):
         episode_index: episodes of this trial that are over.
         episode_length: steps taken in the present episode.
         episode_return: unscaled task reward of the present episode so far.
-        trial_return: reward of the trial so far.
+        trial_return: scaled reward of the trial so far.
         time: steps taken in the trial.
     """
 
@@ -96,12 +98,14 @@ class RandomProjection(environment.Environment):
     have seen next, had the trial gone on (the start of one more episode, d_prev = 1), so
     that a value bootstrapped from it is a value of the kind that the agent has learned.
 
-    Action: Box [-1, 1]^action_size. Reward: the task's, summed over `action_repeat`.
+    Action: Box [-1, 1]^action_size. Reward: the task's, summed over `action_repeat`,
+    times the task's `params.reward_scale`.
 
     `info` (of the step just taken, fixed shapes): `task_id`, `episode_index`,
     `episode_over`, `episode_terminated` (the task's own termination),
     `episode_return`, `episode_length` (both up to and including this step),
-    `trial_return`, `task_reward`; Gymnax adds `terminated`, `truncated`,
+    `trial_return`, `task_reward`. `task_reward` and `episode_return` are unscaled,
+    `trial_return` sums what the agent was paid. Gymnax adds `terminated`, `truncated`,
     `final_observation`.
 
     Source: Lu et al., NeurIPS 2023 (arXiv 2303.03982), section 5. The paper shows the
@@ -113,6 +117,7 @@ class RandomProjection(environment.Environment):
         projection: name of a family in `metaenvs.projections.FAMILIES`.
         episodes_per_trial: default for `params.episodes_per_trial`.
         action_repeat: control steps per step of this environment; rewards are summed.
+        reward_scale: factors on tasks' rewards by task name; 1 for those not named.
         observe: which of "action", "reward", "done" follow the projected observation.
         splits: named groups of tasks (default: one, "all").
         split: the group from which `default_params` draws (default: the first).
@@ -135,6 +140,7 @@ class RandomProjection(environment.Environment):
         projection: str = "orthogonal",
         episodes_per_trial: int = 1,
         action_repeat: int = 1,
+        reward_scale: Mapping[str, float] | None = None,
         observe: Sequence[str] = OBSERVE,
         splits: Mapping[str, Sequence[str]] | None = None,
         split: str | None = None,
@@ -163,6 +169,10 @@ class RandomProjection(environment.Environment):
         self.splits = {k: tuple(v) for k, v in (splits or {"all": self.task_names}).items()}
         self.split = next(iter(self.splits)) if split is None else split
         self._episodes_per_trial = episodes_per_trial
+        self._reward_scale = dict(reward_scale or {})
+        for task in self._reward_scale:
+            if task not in self.task_names:
+                raise errors.unknown(task, self.task_names, "task")
         self._dynamics = dict(dynamics or {})
         for group in self._dynamics:
             errors.lookup(self.splits, group, "split")
@@ -239,6 +249,9 @@ class RandomProjection(environment.Environment):
             task_weights=jnp.asarray(weights),
             episodes_per_trial=jnp.asarray(episodes, jnp.int32),
             projection_scale=jnp.asarray(projection_scale, jnp.float32),
+            reward_scale=jnp.asarray(
+                [self._reward_scale.get(name, 1.0) for name in self.task_names], jnp.float32
+            ),
             dynamics=dynamics_range(dict(dynamics)),
             task_params=jax.tree.map(jnp.asarray, self.tasks.stacked_params),
         )
@@ -378,10 +391,11 @@ class RandomProjection(environment.Environment):
         Returns the task's observation `[max_obs]`, the state, the reward and `info`.
         """
         u = jnp.clip(state.projection.action @ action, -1.0, 1.0)
-        x, task_state, reward, terminated, over = self.tasks.step(
+        x, task_state, task_reward, terminated, over = self.tasks.step(
             key, state.task_id, state.dynamics, state.task_state, u, params.task_params
         )
-        episode_return = state.episode_return + reward
+        reward = task_reward * params.reward_scale[state.task_id]
+        episode_return = state.episode_return + task_reward
         episode_length = state.episode_length + 1
         trial_return = state.trial_return + reward
         info = {
@@ -392,7 +406,7 @@ class RandomProjection(environment.Environment):
             "episode_return": episode_return,
             "episode_length": episode_length,
             "trial_return": trial_return,
-            "task_reward": reward,
+            "task_reward": task_reward,
         }
         state = state.replace(
             task_state=task_state,

@@ -7,7 +7,7 @@ from metaenvs import errors
 from metaenvs.tasks.acrobot import Acrobot, AcrobotParams
 from metaenvs.tasks.ball_in_cup import BallInCup, BallInCupParams
 from metaenvs.tasks.base import DMControlTask, Task
-from metaenvs.tasks.brax import from_brax
+from metaenvs.tasks.brax import BRAX_TASKS, from_brax
 from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
 from metaenvs.tasks.finger import FingerParams, FingerSpin, FingerTurn
 from metaenvs.tasks.gymnax import from_gymnax
@@ -15,7 +15,19 @@ from metaenvs.tasks.pendulum import Pendulum, PendulumParams
 from metaenvs.tasks.point_mass import PointMass, PointMassParams
 from metaenvs.tasks.reacher import Reacher, ReacherParams
 
-__all__ = ["DMControlTask", "Task", "from_brax", "from_gymnax", "make", "task_names"]
+__all__ = [
+    "DMControlTask",
+    "Task",
+    "brax_task_names",
+    "from_brax",
+    "from_gymnax",
+    "make",
+    "task_names",
+]
+
+def _from_brax(env: str, name: str) -> Task:
+    return from_brax(env, name=name)
+
 
 # dm_control's name of each task, `domain_task`, to what makes it; a factory is called
 # with the name. Tasks of one domain differ in their params only.
@@ -40,11 +52,21 @@ _FACTORIES: dict[str, Callable[[str], Task]] = {
 }
 
 task_names: tuple[str, ...] = tuple(_FACTORIES)
+"""Names of the tasks written for this package: those of dm_control."""
+
+_BRAX_FACTORIES: dict[str, Callable[[str], Task]] = {
+    f"brax_{env}": functools.partial(_from_brax, env) for env in BRAX_TASKS
+}
+
+brax_task_names: tuple[str, ...] = tuple(_BRAX_FACTORIES)
+"""Names of Brax's tasks as `make` takes them: `brax_ant` is `from_brax("ant")`."""
 
 
 @functools.cache
 def make(name: str) -> Task:
-    """The task called `name`, one of `task_names`; always the same object for a name.
+    """The task called `name`, of `task_names` or `brax_task_names`.
+
+    Always the same object for a name.
 
     Being one object matters: Gymnax compiles `reset` and `step` once per environment
     object.
@@ -52,4 +74,4 @@ def make(name: str) -> Task:
     Raises:
         ValueError: if there is no such task; the message lists the names.
     """
-    return errors.lookup(_FACTORIES, name, "task")(name)
+    return errors.lookup(_FACTORIES | _BRAX_FACTORIES, name, "task")(name)

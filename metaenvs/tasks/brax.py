@@ -104,6 +104,10 @@ def from_brax(
         envs = import_envs()
         with _quiet(), _mujoco_warns_through_python(), jax.ensure_compile_time_eval():
             env = envs.get_environment(env, backend=backend, **kwargs)
+        if backend == "generalized":
+            from metaenvs.tasks import brax_generalized
+
+            env._pipeline = brax_generalized
     else:
         envs = import_envs()
         if backend is not None or kwargs:
@@ -141,6 +145,8 @@ class BraxTask(Task):
     def __init__(self, env: Any, name: str, params: BraxParams, constants: Any = None):
         super().__init__(name, params)
         self.brax_env = env
+        # Jitted, so that Brax's Python runs once however many programs contain the task.
+        self._brax_reset, self._brax_step = jax.jit(env.reset), jax.jit(env.step)
         self._trace()
         size = self._state.obs.shape
         mean, std = (np.zeros(size), np.ones(size)) if constants is None else constants
@@ -159,11 +165,13 @@ class BraxTask(Task):
         env, name = self.brax_env, self.name
         with _quiet():
             key = jax.eval_shape(lambda: jax.random.key(0))
-            self._state = jax.eval_shape(env.reset, key)
+            self._state = jax.eval_shape(self._brax_reset, key)
             if not isinstance(self._state.obs, jax.ShapeDtypeStruct) or self._state.obs.ndim != 1:
                 raise TypeError(f"{name}: observation {self._state.obs}; a task needs one vector")
             action = jax.ShapeDtypeStruct((env.action_size,), jnp.float32)
-            program, after = jax.make_jaxpr(env.step, return_shape=True)(self._state, action)
+            program, after = jax.make_jaxpr(self._brax_step, return_shape=True)(
+                self._state, action
+            )
         self._structure = jax.tree.structure(self._state)
         self._shapes = jax.tree.leaves(self._state)
         names, names_after = _leaf_names(self._state), _leaf_names(after)
@@ -211,7 +219,7 @@ class BraxTask(Task):
 
     def reset_env(self, key: jax.Array, params: BraxParams) -> tuple[jax.Array, BraxState]:
         with _quiet():
-            full = self.brax_env.reset(key)
+            full = self._brax_reset(key)
         return self._observation(full), self._from_brax(full, jnp.zeros((), jnp.int32))
 
     def step_env(
@@ -221,7 +229,7 @@ class BraxTask(Task):
         action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
         action = jnp.reshape(action, (self.brax_env.action_size,))
         with _quiet():
-            full = self.brax_env.step(self.brax_state(state), action)
+            full = self._brax_step(self.brax_state(state), action)
         x, reward = self._observation(full), jnp.asarray(full.reward, jnp.float32)
         # Stepped past an episode's end (in an unselected branch, or inside an action
         # repeat) several backends turn to NaN, which one product with 0 would spread.
