@@ -25,6 +25,7 @@ __all__ = [
     "task_names",
 ]
 
+
 def _from_brax(env: str, name: str) -> Task:
     return from_brax(env, name=name)
 

@@ -56,7 +56,8 @@ def from_brax(
 ) -> Task:
     """A Brax environment as a task: `from_brax("ant")`, `from_brax("ant", "spring")`.
 
-    Dynamics, rewards, termination and initial states are Brax's. What changes:
+    Dynamics, rewards, termination and initial states are Brax's; on the generalized
+    backend of a named environment to rounding error (`brax_generalized`). What changes:
 
     * Actions are clipped to [-1, 1] first (Brax's control costs take them as they come).
     * Observations are normalised by constants, (x - mean) / max(std, `LEAST_SCALE`), of
@@ -169,9 +170,7 @@ class BraxTask(Task):
             if not isinstance(self._state.obs, jax.ShapeDtypeStruct) or self._state.obs.ndim != 1:
                 raise TypeError(f"{name}: observation {self._state.obs}; a task needs one vector")
             action = jax.ShapeDtypeStruct((env.action_size,), jnp.float32)
-            program, after = jax.make_jaxpr(self._brax_step, return_shape=True)(
-                self._state, action
-            )
+            program, after = jax.make_jaxpr(self._brax_step, return_shape=True)(self._state, action)
         self._structure = jax.tree.structure(self._state)
         self._shapes = jax.tree.leaves(self._state)
         names, names_after = _leaf_names(self._state), _leaf_names(after)
