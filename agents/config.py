@@ -47,6 +47,10 @@ class ModelConfig(MemoryOptions):
     """Widths of the dense layers before the memory."""
     head: tuple[int, ...] = (64,)
     """Widths of the dense layers of policy and value after the memory."""
+    separate_value: bool = False
+    """Give the value an encoder and a memory of its own."""
+    normalise_observations: bool = False
+    """Bring observations to mean 0 and variance 1, by what was seen so far in training."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +58,10 @@ class PPOConfig:
     """Proximal policy optimisation."""
 
     learning_rate: float = 1.5e-3
-    anneal: bool = True
-    """Lower the learning rate linearly to zero over the run."""
+    schedule: str = "linear"
+    """Of the learning rate over the run: a name in agents.optimiser.SCHEDULES."""
+    warmup: float = 0.0
+    """Part of the run in which the learning rate rises from zero, before the schedule."""
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip: float = 0.2
@@ -64,7 +70,12 @@ class PPOConfig:
     max_grad_norm: float = 0.5
     epochs: int = 4
     minibatches: int = 4
-    """Each holds whole sequences of envs / minibatches environments."""
+    """Each holds as many sequences of the rollout; divides envs."""
+    bptt: int | None = None
+    """Steps through which gradients flow: sequences are cut into segments of so many steps,
+    which start from the memories that acting had there. None: whole rollouts."""
+    normalise_rewards: bool = False
+    """Divide rewards by the spread of their discounted sums so far in training."""
     reward_scale: float = 0.05
     """Rewards are multiplied by it before returns are formed, so that values are near 1."""
 
@@ -142,7 +153,82 @@ PRESETS: dict[str, TrainConfig] = {
             steps=2_000_000_000,
             envs=1024,
             model=ModelConfig(layers=10, width=256, encoder=(512, 512), head=(256,)),
-            ppo=PPOConfig(learning_rate=3e-4, anneal=False, gamma=0.995, minibatches=16),
+            ppo=PPOConfig(learning_rate=3e-4, schedule="constant", gamma=0.995, minibatches=16),
+        ),
+        # Lu et al. 2023 on POPGym, that is POPGym's own settings of PPO with S5 as memory.
+        TrainConfig(
+            preset="popgym",
+            env="popgym-RepeatPreviousHard-v0",
+            observe=("action", "done"),
+            steps=15_000_000,
+            rollout_steps=1024,
+            model=ModelConfig(layers=4, width=256, encoder=(128,), head=(128, 128)),
+            ppo=PPOConfig(
+                learning_rate=5e-5,
+                schedule="constant",
+                gae_lambda=1.0,
+                value_coef=1.0,
+                epochs=30,
+                minibatches=8,
+                reward_scale=1.0,
+            ),
+        ),
+        TrainConfig(
+            preset="popgym-cpu",
+            env="popgym-RepeatPreviousEasy-v0",
+            observe=("action", "done"),
+            steps=2_000_000,
+            rollout_steps=128,
+            model=ModelConfig(layers=2, width=64),
+            ppo=PPOConfig(gae_lambda=1.0, value_coef=1.0, reward_scale=1.0),
+        ),
+        # bsuite's memory length. A rollout is an episode, of memory_length + 1 steps; a limit
+        # of max_steps_in_episode must lie beyond it. Lu et al. 2023 used A2C: the settings
+        # are ours. Only the last action matters, hence gae_lambda.
+        TrainConfig(
+            preset="memory-length",
+            env="MemoryChain-bsuite",
+            env_params={"memory_length": 512, "max_steps_in_episode": 10_000},
+            observe=(),
+            steps=20_000_000,
+            rollout_steps=513,
+            model=ModelConfig(layers=4, width=256, encoder=(256,), head=(256,)),
+            ppo=PPOConfig(learning_rate=3e-4, gae_lambda=0.9, reward_scale=1.0),
+        ),
+        TrainConfig(
+            preset="memory-length-cpu",
+            env="MemoryChain-bsuite",
+            env_params={"memory_length": 128, "max_steps_in_episode": 10_000},
+            observe=(),
+            steps=200 * 64 * 129,
+            rollout_steps=129,
+            checkpoint_every=100,
+            model=ModelConfig(layers=2, width=32, encoder=(32,), head=(32,)),
+            ppo=PPOConfig(learning_rate=1e-3, gae_lambda=0.9, reward_scale=1.0),
+        ),
+        # Lu et al. 2023, section 4.3: trials of 16 episodes of at most 200 steps. The paper's
+        # sizes; its settings for this experiment are POPGym's.
+        TrainConfig(
+            preset="stateless-cartpole",
+            env="RandomProjection-StatelessCartPole-v0",
+            steps=15_000_000,
+            model=ModelConfig(layers=4, width=256, encoder=(128,), head=(128, 128)),
+            ppo=PPOConfig(
+                learning_rate=5e-5,
+                schedule="constant",
+                gae_lambda=1.0,
+                value_coef=1.0,
+                epochs=30,
+                minibatches=8,
+                reward_scale=1.0,
+            ),
+        ),
+        TrainConfig(
+            preset="stateless-cartpole-cpu",
+            env="RandomProjection-StatelessCartPole-v0",
+            steps=4_000_000,
+            envs=32,
+            ppo=PPOConfig(reward_scale=1.0),
         ),
     )
 }

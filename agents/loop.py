@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from agents import parallel, sinks
+from agents import parallel, sinks, summary
 from agents.checkpoint import newest_whole
 from agents.config import TrainConfig
 from agents.console import TrainingProgress, console
@@ -84,7 +84,7 @@ def train(
     console.print(
         f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
         f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "
-        f"{trainer.rollout_length}), {_n_params(state.params) // len(runs):,} parameters, "
+        f"{trainer.rollout_length}), {_n_params(state.params['params']) // len(runs):,} parameters, "
         f"{trainer.mesh.size} {jax.default_backend()} device(s)"
         + (f"; continues after update {done}" if done else ""),
         soft_wrap=True,
@@ -119,6 +119,8 @@ def train(
                 due = [Due(run.config) for run in runs]
     if done < trainer.updates:
         console.print(f"stopped after update {done}; go on with --resume")
+    elif jax.process_index() == 0:
+        console.print(summary.write([run.path for run in runs]), soft_wrap=True)
     return done == trainer.updates
 
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 
 from agents import distributions, sequence_models
 from agents.config import ModelConfig
+from agents.moments import Moments
 
 
 def _dense(width: int, gain: float = 2**0.5) -> nn.Dense:
@@ -24,49 +26,86 @@ class _MLP(nn.Module):
         return x if self.out is None else _dense(self.out, self.out_gain)(x)
 
 
+class _Normalise(nn.Module):
+    """Inputs by their running moments: variables, but no parameters; see `seen`."""
+
+    @nn.compact
+    def __call__(self, x):
+        moments = self.variable("moments", "input", Moments.of_shape, x.shape[-1:])
+        return jax.lax.stop_gradient(moments.value).normalise(x)
+
+
 class ActorCritic(nn.Module):
     """Encoder, memory, and heads for a policy over `action_space` and a value.
 
     All of the policy depends on the memory, a Gaussian's spread too: an agent that has
-    found out its task need not explore any more.
+    found out its task need not explore any more. With a `value_memory`, the value has an
+    encoder and a memory of its own. The carry is a tuple of one memory or two.
     """
 
     memory: nn.Module
     action_space: Any
     encoder: tuple[int, ...] = (64,)
     head: tuple[int, ...] = (64,)
+    value_memory: nn.Module | None = None
+    normalise: bool = False
 
     def setup(self):
-        self.encode = _MLP(self.encoder, self.memory.width)
         self.distribution = distributions.of_space(self.action_space)
+        if self.normalise:
+            self.normalised = _Normalise()
+        self.encode = _MLP(self.encoder, self.memory.width)
+        if self.value_memory is not None:
+            self.encode_value = _MLP(self.encoder, self.value_memory.width)
         n_outputs = self.distribution.n_outputs(self.action_space)
         self.actor = _MLP(self.head, n_outputs, out_gain=0.01)
         self.critic = _MLP(self.head, 1)
 
     def init_carry(self, batch: int) -> Any:
-        """An empty memory."""
-        return self.memory.init_carry(batch)
+        """Empty memories."""
+        return tuple(memory.init_carry(batch) for memory in self._memories())
 
     def __call__(self, carry, obs, reset):
         """A sequence: `obs [T, B, O]`, `reset [T, B]`.
 
         Returns the carry, the policies and the values `[T, B]`.
         """
-        carry, y = self.memory(carry, self.encode(obs), reset)
-        return carry, *self._heads(y)
+        parts = zip(self._memories(), carry, self._encoded(obs), strict=True)
+        return self._heads([memory(c, x, reset) for memory, c, x in parts])
 
     def step_constants(self) -> Any:
         """What acting needs that depends on the parameters only."""
-        return self.memory.step_constants()
+        return tuple(memory.step_constants() for memory in self._memories())
 
     def step(self, constants, carry, obs, reset):
         """One step: `obs [B, O]`, `reset [B]`. Returns the carry, policies, values `[B]`."""
-        carry, y = self.memory.step(constants, carry, self.encode(obs), reset)
-        return carry, *self._heads(y)
+        parts = zip(self._memories(), constants, carry, self._encoded(obs), strict=True)
+        return self._heads([memory.step(k, c, x, reset) for memory, k, c, x in parts])
 
-    def _heads(self, y):
-        policy = self.distribution.of(self.actor(y), self.action_space)
-        return policy, self.critic(y)[..., 0]
+    def _memories(self):
+        return [self.memory] if self.value_memory is None else [self.memory, self.value_memory]
+
+    def _encoded(self, obs):
+        obs = self.normalised(obs) if self.normalise else obs
+        alone = self.value_memory is None
+        return [self.encode(obs)] if alone else [self.encode(obs), self.encode_value(obs)]
+
+    def _heads(self, trunks):
+        carry, features = zip(*trunks, strict=True)
+        policy = self.distribution.of(self.actor(features[0]), self.action_space)
+        return carry, policy, self.critic(features[-1])[..., 0]
+
+
+def seen(variables: Any, obs: jax.Array) -> Any:
+    """A network's variables with `obs [..., O]` counted in the moments it normalises by."""
+
+    def updated(moments):
+        return moments.updated(obs)
+
+    if "moments" not in variables:
+        return variables
+    is_moments = dict(is_leaf=lambda x: isinstance(x, Moments))
+    return {**variables, "moments": jax.tree.map(updated, variables["moments"], **is_moments)}
 
 
 def make(config: ModelConfig, action_space: Any) -> ActorCritic:
@@ -81,5 +120,15 @@ def make(config: ModelConfig, action_space: Any) -> ActorCritic:
     width = config.width
     if config.params is not None:
         width = sequence_models.width_for(config.memory, config.params, **fields)
-    memory = sequence_models.make(config.memory, width=width, **fields)
-    return ActorCritic(memory, action_space, config.encoder, config.head)
+
+    def memory() -> Any:
+        return sequence_models.make(config.memory, width=width, **fields)
+
+    return ActorCritic(
+        memory(),
+        action_space,
+        config.encoder,
+        config.head,
+        value_memory=memory() if config.separate_value else None,
+        normalise=config.normalise_observations,
+    )

@@ -4,6 +4,7 @@ config.json      settings
 metrics.jsonl    one line per update
 checkpoints/     named by the updates done; the last ones and the best
 set_aside/       checkpoints that a resumed run passed over
+summary.json     final return and MMER, once training has ended
 evaluation.json  written by `metaenvs evaluate`
 """
 

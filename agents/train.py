@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from flax import struct
 
-from agents import environments, networks, parallel, ppo
+from agents import environments, networks, optimiser, parallel, ppo
 from agents.config import TrainConfig
+from agents.moments import RewardScale
 from agents.rollout import Loop, collect, cut, join
 
 
@@ -23,6 +24,7 @@ class TrainState(struct.PyTreeNode):
         env_state, obs: of all environments, `[B, ...]`.
         reset: `[B]` whether the memory is to be emptied before `obs` is read.
         carry: memories, `[B, ...]`.
+        reward_scale: of rewards, if they are normalised; else None.
         key: data of the seed's key.
         update: updates done. The randomness of an update is drawn from the key and
             this number.
@@ -34,6 +36,7 @@ class TrainState(struct.PyTreeNode):
     obs: jax.Array
     reset: jax.Array
     carry: Any
+    reward_scale: RewardScale | None
     key: jax.Array
     update: jax.Array
 
@@ -62,16 +65,13 @@ class Trainer:
         self.network = networks.make(config.model, self.env.action_space(self.env_params))
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
         self.rollout_length = rollout_length(config, self.env.trial_length(self.env_params))
-        self.segment = self.rollout_length
+        self.segment = segment_length(config, self.rollout_length)
         self.steps_per_update = self.rollout_length * config.envs
         self.updates = -(-config.steps // self.steps_per_update)
-        gradient_steps = self.updates * config.ppo.epochs * config.ppo.minibatches
-        rate = config.ppo.learning_rate
-        if config.ppo.anneal:
-            rate = optax.linear_schedule(rate, 0.0, gradient_steps)
-        self.optimiser = optax.chain(
-            optax.clip_by_global_norm(config.ppo.max_grad_norm), optax.adam(rate, eps=1e-5)
-        )
+        self.gradient_steps = config.ppo.epochs * config.ppo.minibatches
+        """In an update."""
+        self.learning_rate = optimiser.schedule(config.ppo, self.updates * self.gradient_steps)
+        self.optimiser = optimiser.make(config.ppo, self.learning_rate)
 
     def state_shapes(self) -> TrainState:
         """Shapes and places of a state's arrays, as a checkpoint is restored to them."""
@@ -116,6 +116,7 @@ class Trainer:
             obs=obs,
             reset=reset,
             carry=carry,
+            reward_scale=RewardScale.of_envs(envs) if self.config.ppo.normalise_rewards else None,
             key=jax.random.key_data(key),
             update=jnp.zeros((), jnp.int32),
         )
@@ -137,6 +138,9 @@ class Trainer:
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
         metrics |= {"explained_variance": 1.0 - residual, "param_norm": optax.tree.norm(params)}
         metrics |= self._returns(episodes)
+        metrics["learning_rate"] = self.learning_rate(state.update * self.gradient_steps)
+        # Only now: the gradients are those of the policy that acted.
+        params = networks.seen(params, rollout.obs)
         state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
         state = jax.lax.with_sharding_constraint(state, self.places(state))
         return state, jax.lax.with_sharding_constraint(metrics, parallel.same(self.mesh))
@@ -171,8 +175,18 @@ class Trainer:
         loop, carries, rollout, episodes = collect(
             act, step_env, loop, key, self.rollout_length, self.segment
         )
-        rollout = rollout.replace(reward=rollout.reward * self.config.ppo.reward_scale)
-        return state.replace(**loop._asdict()), carries, rollout, episodes
+        state = state.replace(**loop._asdict())
+        state, reward = self._scaled(state, rollout)
+        return state, carries, rollout.replace(reward=reward), episodes
+
+    def _scaled(self, state: TrainState, rollout: ppo.Rollout) -> tuple[TrainState, jax.Array]:
+        """Rewards as the agent learns from them, and the state that has seen them."""
+        config, reward = self.config.ppo, rollout.reward
+        if state.reward_scale is not None:
+            ended = rollout.terminated | rollout.truncated
+            scale = state.reward_scale.updated(reward, ended, config.gamma)
+            state, reward = state.replace(reward_scale=scale), scale.apply(reward)
+        return state, reward * config.reward_scale
 
     def _returns(self, episodes: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Sum and number `[n_tasks, episodes_per_trial]` of the returns of ended episodes."""
@@ -227,3 +241,15 @@ def rollout_length(config: TrainConfig, trial_length: int | None) -> int:
     if trial_length is None:
         raise ValueError(f"trials of {config.env} have no fixed length: give rollout_steps")
     return config.trials_per_rollout * trial_length
+
+
+def segment_length(config: TrainConfig, rollout_length: int) -> int:
+    """Steps through which gradients flow.
+
+    Raises:
+        ValueError: if rollouts cannot be cut into segments of so many.
+    """
+    segment = rollout_length if config.ppo.bptt is None else config.ppo.bptt
+    if segment < 1 or rollout_length % segment:
+        raise ValueError(f"ppo.bptt={segment} must divide the rollout's {rollout_length} steps")
+    return segment
