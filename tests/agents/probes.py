@@ -22,15 +22,24 @@ class Probe(environment.Environment):
 
 
 class ConstantReward(Probe):
-    """Pays 1 for every step; shows how many steps are left."""
+    """Pays 1 for every step; shows how many are left, unless episodes only stop being watched."""
 
     def reset_env(self, key, params):
-        return jnp.array([self.length / 8]), environment.EnvState(time=0)
+        return self._left(0), environment.EnvState(time=0)
 
     def step_env(self, key, state, action, params):
         state = state.replace(time=state.time + 1)
-        obs = jnp.array([(self.length - state.time) / 8])
-        return obs, state, jnp.float32(1), self.is_terminated(state, params), {}
+        return (
+            self._left(state.time),
+            state,
+            jnp.float32(1),
+            self.is_terminated(state, params),
+            {},
+        )
+
+    def _left(self, time):
+        left = self.length - time if self.terminates else self.length
+        return jnp.array([left / 8], jnp.float32)
 
     def action_space(self, params):
         return spaces.Discrete(2)

@@ -53,7 +53,7 @@ def reward_100_steps_after_the_cue(memory, updates):
         env="probe-Cue100-v0",
         rollout_steps=100,
         model=ModelConfig(memory=memory, layers=1, width=32, encoder=(), head=(32,)),
-        ppo=PPOConfig(learning_rate=5e-3, gamma=0.9, reward_scale=1.0, entropy_coef=1e-3),
+        ppo=PPOConfig(learning_rate=3e-3, gamma=0.5, reward_scale=1.0),
     )
     return rollout.reward[-5:].mean()
 
@@ -74,4 +74,4 @@ FAST = ("s5", "gru")
     ],
 )
 def test_a_cue_of_100_steps_ago_is_remembered(memory):
-    assert reward_100_steps_after_the_cue(memory, 60) > 0.95
+    assert reward_100_steps_after_the_cue(memory, 100) > 0.95
