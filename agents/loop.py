@@ -84,7 +84,7 @@ def train(
     console.print(
         f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
         f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "
-        f"{trainer.rollout_length}), {_n_params(state.params['params']) // len(runs):,} parameters, "
+        f"{trainer.rollout_length}), {_n_params(state) // len(runs):,} parameters, "
         f"{trainer.mesh.size} {jax.default_backend()} device(s)"
         + (f"; continues after update {done}" if done else ""),
         soft_wrap=True,
@@ -214,8 +214,8 @@ def _full_disk_named(run: RunFolder) -> Iterator[None]:
         ) from error
 
 
-def _n_params(params: Any) -> int:
-    return sum(x.size for x in jax.tree.leaves(params))
+def _n_params(state: TrainState) -> int:
+    return sum(x.size for x in jax.tree.leaves(state.params["params"]))
 
 
 def _line(trainer: Trainer, update: int, metrics: dict[str, Any], start: float) -> dict[str, Any]:
