@@ -78,6 +78,7 @@ class WandB:
     """
 
     def __init__(self, run: RunFolder, done: int):
+        os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
         path = run.path / "wandb_id.txt"
@@ -90,7 +91,6 @@ class WandB:
             resume="allow",
             dir=run.path,
             config=dataclasses.asdict(run.config),
-            settings=wandb.Settings(silent=True),
         )
 
     def write(self, line: dict[str, Any]) -> None:

@@ -54,13 +54,14 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, devices: Sequence[Any] | None = None):
         self.config = config
-        self.mesh = parallel.mesh(jax.local_devices()[:1] if devices is None else devices)
-        share = self.mesh.size * config.ppo.minibatches
+        devices = jax.local_devices()[:1] if devices is None else devices
+        share = len(devices) * config.ppo.minibatches
         if config.envs % share:
             raise ValueError(
-                f"envs={config.envs} must be a multiple of {share}: {self.mesh.size} device(s) x "
+                f"envs={config.envs} must be a multiple of {share}: {len(devices)} device(s) x "
                 f"ppo.minibatches={config.ppo.minibatches}"
             )
+        self.mesh = parallel.mesh(devices)
         self.env, self.env_params = environments.make(config)
         self.network = networks.make(config.model, self.env.action_space(self.env_params))
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import cli, loop
+from agents import cli, loop, sinks
 from agents import config as configs
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.errors import DivergedError, RunError
@@ -114,6 +116,101 @@ def test_killed_run_resumes_to_the_same_bits(finished, tmp_path):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
+def test_run_killed_at_five_random_moments_ends_in_the_same_bits(tmp_path):
+    updates, moments = 60, random.Random()
+    seed = moments.randrange(2**32)
+    print(f"moments drawn by random.Random({seed})")
+    moments.seed(seed)
+    flags = [*TINY_FLAGS, "--steps", str(updates * 2000), "--checkpoint-every", "3"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+    def command(path):
+        run = [sys.executable, "-m", "agents.cli", "train", *flags, "--out", str(path)]
+        return [*run, "--resume"]
+
+    def lines(path):
+        file = path / "metrics.jsonl"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    start = time.monotonic()
+    subprocess.run(command(whole), env=environment, stdout=subprocess.DEVNULL, check=True)
+    seconds = sum(line["seconds"] for line in RunFolder.open(whole).read_metrics()[1:])
+    print(f"unbroken: {time.monotonic() - start:.0f} s, of which {seconds:.1f} s in updates")
+    for _ in range(5):
+        child = subprocess.Popen(command(killed), env=environment, stdout=subprocess.DEVNULL)
+        if moments.random() < 0.25:  # while it starts
+            time.sleep(moments.uniform(0, 5))
+        else:  # while it trains, logs and saves
+            before = lines(killed)
+            while lines(killed) in (0, before) and child.poll() is None:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 0.5 * (seconds + 0.1 * updates)) / 2)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        print(f"killed with {lines(killed)} lines logged, exit status {child.returncode}")
+    subprocess.run(command(killed), env=environment, stdout=subprocess.DEVNULL, check=True)
+    first, second = RunFolder.open(whole), RunFolder.open(killed)
+    assert [x["update"] for x in second.read_metrics()] == list(range(1, updates + 1))
+    for x, y in zip(first.read_metrics(), second.read_metrics(), strict=True):
+        assert {**x, "seconds": 0, "steps_per_second": 0} == {
+            **y, "seconds": 0, "steps_per_second": 0,
+        }  # fmt: skip
+    for x, y in zip(leaves(first), leaves(second), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_damaged_last_checkpoint_is_passed_over_and_written_again(finished, tmp_path, capsys):
+    path = tmp_path / "damaged"
+    shutil.copytree(finished.path, path)
+    largest = max((path / "checkpoints" / "4").rglob("*"), key=lambda p: p.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    resumed = RunFolder.resume(path, TINY)
+    assert loop.train(resumed)
+    assert "checkpoint 4 in" in capsys.readouterr().out
+    for x, y in zip(leaves(finished), leaves(resumed), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_checkpoint_of_the_highest_return_is_kept(tmp_path, monkeypatch):
+    config = dataclasses.replace(TINY, keep_checkpoints=2, steps=6 * 2000)
+    run = RunFolder.create(tmp_path / "run", config)
+    returns = {1: 1.0, 2: 9.0, 3: 5.0, 4: None, 5: 7.0, 6: 8.0}
+    line = loop._line
+
+    def with_return(trainer, update, *rest):
+        return {**line(trainer, update, *rest), "return": {"a": returns[update], "b": 1.0}}
+
+    monkeypatch.setattr(loop, "_line", with_return)
+    loop.train(run)
+    assert run.checkpoints.updates == [2, 5, 6]
+    assert run.checkpoints.best == 2 and run.latest_update == 6
+
+
+def test_a_checkpoint_is_due_by_the_clock(tmp_path):
+    config = dataclasses.replace(TINY, checkpoint_every=100, checkpoint_minutes=1e-9)
+    run = RunFolder.create(tmp_path / "run", config)
+    loop.train(run)
+    assert {2, 3, 4} <= set(run.checkpoints.updates)  # the last three
+
+
+def test_metrics_that_cannot_be_written_name_the_last_checkpoint(tmp_path, monkeypatch):
+    run = RunFolder.create(tmp_path / "run", TINY)
+    write = sinks.JsonLines.write
+
+    def full(self, line):
+        if line["update"] == 3:
+            raise OSError(28, "No space left on device")
+        write(self, line)
+
+    monkeypatch.setattr(sinks.JsonLines, "write", full)
+    with pytest.raises(RunError, match=r"No space left on device.*update 2\..*--resume"):
+        loop.train(run)
+    monkeypatch.undo()
+    assert loop.train(RunFolder.resume(run.path, TINY))
+
+
 def test_a_termination_signal_saves_the_present_update(tmp_path, monkeypatch):
     run = RunFolder.create(tmp_path / "run", dataclasses.replace(TINY, checkpoint_every=100))
     update = Trainer.update
@@ -188,6 +285,13 @@ CLI_ERRORS = [
     (["train", "--observe", "rewards"], "'rewards'. Did you mean 'reward'"),
     (["train", "--envs", "63"], "envs=63 must be a multiple of ppo.minibatches=4"),
     (["train", "--steps", "0"], "steps must be at least 1, got 0"),
+    (["train", "--seeds", "0"], "seeds must be at least 1, got 0"),
+    (["train", "--devices", "99"], "devices must be in 1.."),
+    (["train", "--logs", "tensorbord"], "unknown log 'tensorbord'. Did you mean 'tensorboard'"),
+    (["train", "--checkpoint-minutes", "0"], "checkpoint_minutes must be above 0, got 0"),
+    (["train", "--keep-checkpoints", "1"], "keep_checkpoints must be at least 2, got 1"),
+    (["train", "--coordinator", "here", "--processes", "2", "--process-id", "0"], "HOST:PORT"),
+    (["train", "--resume", "--overwrite"], "give --resume or --overwrite, not both"),
     (["evaluate", "nowhere"], "nowhere is no run folder"),
 ]
 
@@ -195,6 +299,7 @@ CLI_ERRORS = [
 @pytest.mark.parametrize(("argv", "message"), CLI_ERRORS)
 def test_bad_command_lines_are_one_clear_line(argv, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, "init_from", None)  # the first program that is compiled
     assert cli.main(argv) == 2
     output = capsys.readouterr()
     assert message in output.err
@@ -202,8 +307,18 @@ def test_bad_command_lines_are_one_clear_line(argv, message, capsys, tmp_path, m
     assert not list(tmp_path.iterdir())  # nothing was created on the way
 
 
+def test_an_unknown_field_is_refused(capsys):
+    with pytest.raises(SystemExit) as status:
+        cli.main(["train", "--model.widht", "8"])
+    assert status.value.code == 2
+    assert "--model.widht" in capsys.readouterr().err
+
+
 def test_commands_on_existing_runs_refuse(finished, capsys):
     out = ["--out", str(finished.path)]
+    other = ["train", "--preset", "demo", *TINY_FLAGS, *out, "--resume", "--model.width", "16"]
+    assert cli.main(other) == 2
+    assert "other settings (model.width: 8 there, 16 here)" in capsys.readouterr().err
     assert cli.main(["train", "--preset", "demo", *TINY_FLAGS, *out]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert cli.main(["evaluate", str(finished.path), "--protocol", "rp-v1"]) == 2
