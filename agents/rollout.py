@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 
 from agents.ppo import Rollout
 
@@ -64,7 +65,7 @@ def collect(
         )
         # Few steps end a trial: the extra value is computed only where one does.
         final_value = jax.lax.cond(
-            jnp.any(truncated),
+            anywhere(truncated),
             value_of,
             lambda carry, obs: jnp.zeros_like(value),
             carry,
@@ -92,6 +93,21 @@ def collect(
     loop, (carries, experience) = jax.lax.scan(act_segment, loop, keys)
     rollout, episodes = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), experience)
     return loop, carries, rollout, episodes
+
+
+@custom_vmap
+def anywhere(flags: jax.Array) -> jax.Array:
+    """Whether any flag is true; under `jax.vmap` too one answer, for the whole batch.
+
+    As the predicate of a `lax.cond` it keeps it one: with a predicate each, as of several
+    seeds, both sides would be computed at every step.
+    """
+    return jnp.any(flags)
+
+
+@anywhere.def_vmap
+def _(axis_size, in_batched, flags):
+    return anywhere(flags), False
 
 
 def cut(tree: Any, segment: int) -> Any:

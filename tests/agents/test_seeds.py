@@ -4,12 +4,14 @@ import dataclasses
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from agents import loop
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.errors import RunError
+from agents.rollout import anywhere
 from agents.run_folder import RunFolder, prepare
 from agents.seeds import Seeds
 from agents.train import Trainer
@@ -81,6 +83,16 @@ def test_split_is_the_inverse_of_join():
     jax.tree.map(np.testing.assert_array_equal, state, again)
     single = Seeds(Trainer(CONFIG), [4]).init()
     jax.tree.map(np.testing.assert_array_equal, single, seeds.split(state)[1])
+
+
+def test_a_condition_on_anywhere_stays_one_under_vmap():
+    def double_where(flags, x):
+        return jax.lax.cond(anywhere(flags), lambda x: 2 * x, lambda x: x, x)
+
+    flags, x = jnp.array([[False, True], [False, False]]), jnp.array([1.0, 2.0])
+    assert "cond[" in str(jax.make_jaxpr(jax.vmap(double_where))(flags, x))
+    np.testing.assert_array_equal(jax.vmap(double_where)(flags, x), [2.0, 4.0])
+    np.testing.assert_array_equal(jax.vmap(double_where)(flags & False, x), [1.0, 2.0])
 
 
 def test_folders_of_several_and_of_single_runs_are_not_mistaken(group):
