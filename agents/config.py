@@ -64,6 +64,9 @@ class PPOConfig:
     """Part of the run in which the learning rate rises from zero, before the schedule."""
     gamma: float = 0.99
     gae_lambda: float = 0.95
+    stop_at_termination: bool = False
+    """Count no reward beyond an episode that its task terminates, though the trial goes on.
+    For tasks that pay for survival: else the next episode makes up for the one that failed."""
     clip: float = 0.2
     value_coef: float = 0.5
     entropy_coef: float = 0.0
@@ -217,6 +220,7 @@ PRESETS: dict[str, TrainConfig] = {
                 learning_rate=5e-5,
                 schedule="constant",
                 gae_lambda=1.0,
+                stop_at_termination=True,
                 value_coef=1.0,
                 epochs=30,
                 minibatches=8,
@@ -226,9 +230,11 @@ PRESETS: dict[str, TrainConfig] = {
         TrainConfig(
             preset="stateless-cartpole-cpu",
             env="RandomProjection-StatelessCartPole-v0",
-            steps=4_000_000,
+            steps=3_000_000,
             envs=32,
-            ppo=PPOConfig(reward_scale=1.0),
+            rollout_steps=256,
+            checkpoint_every=100,
+            ppo=PPOConfig(stop_at_termination=True, reward_scale=10.0),
         ),
     )
 }

@@ -108,6 +108,7 @@ class EpisodeTrials:
             "task_id": jnp.zeros((), jnp.int32),
             "episode_index": jnp.zeros((), jnp.int32),
             "episode_over": over,
+            "episode_terminated": terminated,
             "episode_return": episode_return,
             "final_observation": self._join(info["final_observation"], taken, reward, 0.0, params),
         }

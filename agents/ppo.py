@@ -37,6 +37,11 @@ class Rollout(struct.PyTreeNode):
     final_value: jax.Array
 
 
+def stop_at(rollout: Rollout, over: jax.Array) -> Rollout:
+    """As if trials ended with the steps where `over [T, B]`: nothing after them counts."""
+    return rollout.replace(terminated=rollout.terminated | over)
+
+
 def gae(
     rollout: Rollout, last_value: jax.Array, gamma: float, gae_lambda: float
 ) -> tuple[jax.Array, jax.Array]:

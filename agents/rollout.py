@@ -9,7 +9,7 @@ from jax.custom_batching import custom_vmap
 
 from agents.ppo import Rollout
 
-EPISODE = ("task_id", "episode_index", "episode_over", "episode_return")
+EPISODE = ("task_id", "episode_index", "episode_over", "episode_terminated", "episode_return")
 """What is kept of an environment's `info`, besides the experience."""
 
 

@@ -129,6 +129,8 @@ class Trainer:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.update + 1)
         key_rollout, key_epochs = jax.random.split(key)
         state, carries, rollout, episodes = self._rollout(state, key_rollout)
+        if self.config.ppo.stop_at_termination:
+            rollout = ppo.stop_at(rollout, episodes["episode_terminated"])
         last_value = self._value(state.params, state.carry, state.obs, state.reset)
         advantage, target = ppo.gae(
             rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda

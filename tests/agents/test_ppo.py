@@ -56,6 +56,18 @@ def test_gae_runs_across_episodes_inside_a_trial():
     np.testing.assert_allclose(advantage[0, 0], 0.9**2 + 2 * 0.9**5, rtol=1e-6)
 
 
+def test_survival_pays_only_if_the_sum_stops_where_an_episode_failed():
+    # Every step pays 1. Of two trials, one fails after a step and begins its next episode.
+    r = rollout(reward=np.ones((4, 2)), truncated=np.arange(4)[:, None] + np.zeros(2) == 3)
+    r = r.replace(final_value=jnp.where(r.truncated, 2.0, 0.0))  # 1 / (1 - gamma)
+    failed = jnp.zeros((4, 2), bool).at[0, 1].set(True)
+    _, through = ppo.gae(r, jnp.zeros(2), 0.5, 1.0)
+    np.testing.assert_allclose(through, 2.0)  # the next episode makes up for the failure
+    _, stopped = ppo.gae(ppo.stop_at(r, failed), jnp.zeros(2), 0.5, 1.0)
+    np.testing.assert_allclose(stopped[:, 0], 2.0)
+    np.testing.assert_allclose(stopped[:, 1], [1, 2, 2, 2])
+
+
 def test_loss_against_numpy():
     rng = np.random.default_rng(0)
     t, b, a = 5, 3, 2
@@ -102,3 +114,22 @@ def test_advantages_are_normalised_within_tasks():
     for k in range(3):
         np.testing.assert_allclose(out[task == k].mean(), 0, atol=1e-4)
         np.testing.assert_allclose(out[task == k].std(), 1, rtol=1e-3)
+
+
+def test_gradient_against_finite_differences():
+    rng = np.random.default_rng(3)
+    r = rollout(
+        reward=np.zeros((4, 2)),
+        action=rng.normal(size=(4, 2, 1)),
+        log_prob=rng.normal(-1, 0.2, (4, 2)),
+    )
+    advantage, target = (jnp.asarray(rng.normal(size=(4, 2)), jnp.float32) for _ in range(2))
+    config = PPOConfig(entropy_coef=0.1)
+
+    def loss(theta):
+        policy = Gaussian(theta[0] * jnp.ones((4, 2, 1)), theta[1] * jnp.ones((4, 2, 1)))
+        return ppo.loss(policy, theta[2] * jnp.ones((4, 2)), r, advantage, target, config)[0]
+
+    theta, h = jnp.array([0.3, -0.2, 0.5]), 1e-2
+    differences = [(loss(theta + h * e) - loss(theta - h * e)) / (2 * h) for e in jnp.eye(3)]
+    np.testing.assert_allclose(jax.grad(loss)(theta), differences, atol=3e-3)
