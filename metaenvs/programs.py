@@ -27,6 +27,8 @@ class TaskSet:
     `stacked_params` holds, for each program, its tasks' params along a leading axis.
     """
 
+    switch = staticmethod(dispatch.switch)
+
     def __init__(self, tasks: Sequence[str | Task], action_repeat: int = 1):
         if isinstance(tasks, str) or not tasks:
             raise ValueError(f"tasks must be a list of at least one task, got {tasks!r}")
@@ -66,13 +68,13 @@ class TaskSet:
 
     def __eq__(self, other):
         return (
-            isinstance(other, TaskSet)
+            type(other) is type(self)
             and self.tasks == other.tasks
             and self.action_repeat == other.action_repeat
         )
 
     def __hash__(self):
-        return hash((self.tasks, self.action_repeat))
+        return hash((type(self), self.tasks, self.action_repeat))
 
     @staticmethod
     def _packing(task: Task) -> Packing:
@@ -180,7 +182,7 @@ class TaskSet:
         row = jnp.asarray(self._row_of)[task_id]
         group = jnp.asarray(self._group_of)[program]
         groups = [self._merged(branch, programs) for programs in self._groups]
-        return dispatch.switch(group, groups, program, row, *operands)
+        return self.switch(group, groups, program, row, *operands)
 
     def _merged(self, branch, programs: Sequence[int]):
         """One branch for several programs, all of which run where it does."""

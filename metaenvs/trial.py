@@ -332,8 +332,8 @@ class RandomProjection(environment.Environment):
         over, truncated = info["episode_over"], self.is_truncated(state, params)
         seen = self._seen(action, reward, over)
         obs = self._observation(state.projection, x, seen, params)
-        final_observation, obs, state = dispatch.only_where(
-            over, self._start_next, (obs, obs, state), key, state, seen, truncated, params
+        final_observation, obs, state = dispatch.update_where(
+            over, self._start_next, (obs, obs, state), key, seen, truncated, params
         )
         terminated = jnp.zeros((), bool)
         info |= {
@@ -418,12 +418,13 @@ class RandomProjection(environment.Environment):
         )
         return x, state, reward, info
 
-    def _start_next(self, key, state, seen, truncated, params):
+    def _start_next(self, now, key, seen, truncated, params):
         """What follows an episode: the next of its trial or, if truncated, a new trial.
 
-        Returns the observation in the next episode of the same trial, and the observation
-        and state that do follow.
+        `now` and the result are: the observation had the trial gone on, the observation,
+        and the state.
         """
+        _, _, state = now
         same = (state.task_id, state.projection, state.dynamics)
         drawn = dispatch.only_where(
             truncated, self._draw, same, jax.random.fold_in(key, TRIAL), params

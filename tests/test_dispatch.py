@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaenvs.dispatch import only_where, switch
+from metaenvs.dispatch import default_block, only_where, switch, update_where
 
 
-def compute(key, x, shared):
-    return {"a": jax.random.normal(key, (3,)) + x * shared["s"], "b": jnp.int32(7)}
+def compute(value, key, x, shared):
+    return {"a": jax.random.normal(key, (3,)) + x * shared["s"], "b": value["b"] + 7}
 
 
 def call(predicate, key, x, shared):
-    return only_where(predicate, compute, {"a": x, "b": jnp.int32(0)}, key, x, shared)
+    return update_where(predicate, compute, {"a": x, "b": jnp.int32(0)}, key, x, shared)
 
 
 def inputs(*batch):
@@ -24,7 +24,7 @@ def inputs(*batch):
 
 def reference(predicate, keys, x, shared):
     out = [
-        compute(k, v, shared) if p else {"a": v, "b": 0}
+        compute({"a": v, "b": 0}, k, v, shared) if p else {"a": v, "b": 0}
         for p, k, v in zip(predicate.ravel(), keys.ravel(), x.reshape(-1, 3), strict=True)
     ]
     return np.stack([o["a"] for o in out]).reshape(x.shape), [int(o["b"]) for o in out]
@@ -34,7 +34,7 @@ def test_alone():
     shared = {"s": jnp.asarray(2.0)}
     _, key, x = inputs()
     np.testing.assert_array_equal(call(jnp.asarray(False), key, x, shared)["a"], x)
-    expected = compute(key, x, shared)["a"]
+    expected = compute({"b": 0}, key, x, shared)["a"]
     np.testing.assert_allclose(
         call(jnp.asarray(True), key, x, shared)["a"], expected, rtol=1e-6, atol=1e-6
     )
@@ -185,3 +185,73 @@ def test_switch_in_a_scan_under_vmap():
 def test_switch_needs_branches():
     with pytest.raises(ValueError, match="at least one branch"):
         switch(jnp.asarray(0), [])
+
+
+@pytest.mark.parametrize("size", [127, 128])
+def test_small_batches_fall_back_to_the_plain_switch(size):
+    calls = []
+
+    def branch(i):
+        def run(x):
+            jax.debug.callback(lambda: calls.append(i))
+            return x + i
+
+        return run
+
+    index = jnp.zeros(size, jnp.int32)
+    function = jax.vmap(lambda i, x: switch(i, [branch(0), branch(1)], x))
+    jax.block_until_ready(jax.jit(function)(index, jnp.zeros(size)))
+    jax.effects_barrier()
+    # Plain: both branches run. In blocks: only the one that is chosen.
+    assert set(calls) == ({0, 1} if size < 128 else {0})
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 1000, 1024, 16_384])
+def test_block_sizes(size):
+    block = default_block(size)
+    assert 1 <= block <= size
+    assert block == size if size < 128 else 32 <= block <= size // 2
+
+
+def test_default_blocks_equal_a_loop():
+    shared = {"s": jnp.asarray(2.0)}
+    _, keys, x = inputs(300)
+    index = jax.random.randint(jax.random.key(1), (300,), 0, 3)
+    out = jax.jit(jax.vmap(lambda *args: switch(args[0], BRANCHES, *args[1:], shared)))(
+        index, keys, x
+    )
+    rows = zip(index, keys, x, strict=True)
+    expected = jnp.stack([BRANCHES[int(i)](k, v, shared)["y"] for i, k, v in rows])
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_update_where_reads_the_value_that_it_replaces():
+    x = jnp.arange(600.0).reshape(300, 2)
+    where = jnp.arange(300) % 7 == 0
+
+    def function(where, x, y):
+        return update_where(where, lambda x, y: 10.0 * x + y, x, y)
+
+    out = jax.jit(jax.vmap(function))(where, x, x[:, 0])
+    expected = np.where(where[:, None], 10.0 * x + x[:, :1], x)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_in_shard_map_inside_jit_and_scan():
+    shared = {"s": jnp.asarray(0.5)}
+    predicate, keys, x = inputs(12)
+    index = jax.random.randint(jax.random.key(1), (12,), 0, 3)
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("rows",))
+    rows = jax.sharding.PartitionSpec("rows")
+
+    def steps(index, predicate, keys, x):
+        def step(x, _):
+            x = jax.vmap(choose, (0, 0, 0, None))(index, keys, x, shared)["y"]
+            x = jax.vmap(call, (0, 0, 0, None))(predicate, keys, x, shared)["a"]
+            return x, None
+
+        return jax.lax.scan(step, x, length=3)[0]
+
+    sharded = jax.shard_map(steps, mesh=mesh, in_specs=(rows,) * 4, out_specs=rows, check_vma=False)
+    got = jax.jit(sharded)(index, predicate, keys, x)
+    np.testing.assert_allclose(got, steps(index, predicate, keys, x), rtol=1e-6, atol=1e-6)
