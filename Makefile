@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow lint format lock clean
+.PHONY: demo test slow bench lint format lock clean
 
 demo: .venv/.installed
 	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
@@ -14,6 +14,12 @@ test: .venv/.installed-dev
 
 slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m slow
+
+# About ten minutes on an idle machine of two cores; make bench ARGS=--quick takes two.
+OUT ?= /tmp/metaenvs-bench
+bench: .venv/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[bench]"
+	$(BIN)/python -m tests.benchmarks --out $(OUT) $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

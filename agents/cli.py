@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     # Before jax is imported: XLA's C++ start-up chatter is of no use to the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "METAENVS_CACHE" in os.environ:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ["METAENVS_CACHE"])
     command = importlib.import_module(f"agents.commands.{argv[0]}")
     try:
         return command.main(argv[1:]) or 0
@@ -39,6 +41,10 @@ def usage() -> str:
             lines.append(f"  {call:<25} {summary}")
         else:
             lines += [f"  {call}", f"  {'':<25} {summary}"]
+    lines += [
+        "",
+        "METAENVS_CACHE=FOLDER in the environment keeps compiled programs there between runs.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -134,3 +134,19 @@ def show_suites() -> None:
         ):
             console.print(f"  {heading:<19} {value}", soft_wrap=True, highlight=False)
         console.print()
+
+
+def show_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print rows that have the same columns."""
+    table = Table(title=title, title_justify="left")
+    for column, value in rows[0].items():
+        table.add_column(column, justify="left" if isinstance(value, str) else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

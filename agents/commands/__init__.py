@@ -17,5 +17,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "render --task NAME --out FILE.gif",
         "animate a trial, of a random or (--run RUN) a trained agent",
     ),
+    "bench": (
+        "bench [ENV ...] [--json]",
+        "measure environment steps per second",
+    ),
 }
 """Module in this package -> how it is called, what it does."""

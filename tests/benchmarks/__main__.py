@@ -7,7 +7,15 @@ from pathlib import Path
 
 from tests.benchmarks import report
 
-BENCHMARKS: tuple[str, ...] = ()
+BENCHMARKS: tuple[str, ...] = (
+    "compile_time",
+    "mixture",
+    "trial_overhead",
+    "against_envpool",
+    "against_python",
+    "throughput",
+    "training",
+)
 """Modules of this package, in the order in which they run. Each has a docstring, whose
 first line is the question, and `run(quick) -> Result`."""
 
@@ -24,7 +32,10 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     missed = []
     for name in args.names or BENCHMARKS:
-        module = importlib.import_module(f"tests.benchmarks.{name}")
+        try:
+            module = importlib.import_module(f"tests.benchmarks.{name}")
+        except ModuleNotFoundError as error:
+            parser.error(f"{name} needs {error.name}: pip install -e '.[bench]'")
         title = f"{name}: {module.__doc__.splitlines()[0]}"
         start = time.perf_counter()
         result = module.run(args.quick)

@@ -8,13 +8,11 @@ from typing import Any
 
 import jax
 import matplotlib
-from rich.console import Console
-from rich.table import Table
+
+from agents.console import console, show_rows
 
 matplotlib.use("Agg")  # before pyplot: no screen is needed
 from matplotlib import pyplot as plt
-
-console = Console()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +35,10 @@ class Claim:
             for sign, bound in ((">=", self.at_least), ("<=", self.at_most))
             if bound is not None
         ]
-        mark = "ok  " if self.holds else "MISS"
-        return f"{mark} {self.text}: {self.value:.3g} ({', '.join(bounds)})"
+        figure = f"{self.text}: {self.value:.3g}"
+        if not bounds:
+            return f"     {figure}"
+        return f"{'ok  ' if self.holds else 'MISS'} {figure} ({', '.join(bounds)})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +61,7 @@ class Result:
 
 def show(title: str, result: Result) -> None:
     """Print the table and the claims."""
-    table = Table(title=title, title_justify="left")
-    for column in result.rows[0]:
-        table.add_column(column, justify="left" if _is_text(result, column) else "right")
-    for row in result.rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    console.print(table)
+    show_rows(title, result.rows)
     for claim in result.claims:
         console.print(str(claim), style="" if claim.holds else "bold red", highlight=False)
 
@@ -95,13 +90,3 @@ def save(name: str, title: str, result: Result, folder: Path) -> None:
         axes.legend(fontsize="small")
         figure.savefig(folder / f"{name}-{plot.y}.png".replace(" ", "_").replace("/", "_per_"))
         plt.close(figure)
-
-
-def _is_text(result: Result, column: str) -> bool:
-    return isinstance(result.rows[0][column], str)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,97 @@
+"""Does a batch of mixed tasks cost what its tasks cost?
+
+The harmonic limit is the time of every task in a trial environment of its own, in a batch
+of its share. Beside it: the plain switch, where `jax.vmap` runs all tasks for every
+environment and selects one.
+"""
+
+import jax
+import numpy as np
+
+import metaenvs
+from metaenvs.benchmarks import environments, interleaved, ratio
+from metaenvs.benchmarks.timing import Timing
+from metaenvs.programs import TaskSet
+from metaenvs.suites import SUITES
+from tests.benchmarks.report import Claim, Result
+
+BATCH = 1024
+SUITE_STEPS = {"RandomProjection-v0": 100, "RandomProjection-Brax-v0": 20}
+"""Suite -> steps of a measurement."""
+
+
+class PlainSwitch(TaskSet):
+    """Tasks behind JAX's own switch."""
+
+    switch = staticmethod(jax.lax.switch)
+
+
+def run(quick: bool) -> Result:
+    rows: list[dict] = []
+    claims: list[Claim] = []
+    for name in list(SUITE_STEPS)[: 1 if quick else None]:
+        steps = SUITE_STEPS[name]
+        env, params = metaenvs.make(name)
+        plain = SUITES[name].make()
+        plain.tasks = PlainSwitch(env.tasks.tasks, env.action_repeat)
+        train = env.splits["train"]
+        share = BATCH // len(train)
+        batch = share * len(train)
+        cases = {
+            "mixture": environments.Rollout(env, params, batch, steps),
+            "plain switch": environments.Rollout(plain, params, batch, steps),
+        } | {
+            task: _alone(env, env.tasks.tasks[env.task_names.index(task)], share, steps)
+            for task in train
+        }
+        times = interleaved(cases, repetitions=3 if quick else 5)
+        alone = zip(*(times[task].seconds for task in train), strict=True)
+        limit = Timing(tuple(sum(turn) for turn in alone))
+        rows += [
+            {
+                "suite": name,
+                "case": case,
+                "batch": cases[case].batch,
+                "steps/s": cases[case].rate(timing.median),
+                "ms per step of the batch": timing.median / steps * 1e3,
+                "spread": timing.spread,
+            }
+            for case, timing in times.items()
+        ]
+        efficiency = f"mixture efficiency of {name} at {batch} environments"
+        claims += [
+            Claim(efficiency, ratio(limit, times["mixture"]), at_least=0.8),
+            Claim(
+                f"{name}: mixture over plain switch", ratio(times["plain switch"], times["mixture"])
+            ),
+            Claim(
+                f"{name}: largest difference of the two in a step",
+                _difference(env, plain, params, cases["mixture"].states),
+                at_most=1e-4,
+            ),
+        ]
+    return Result(rows, tuple(claims))
+
+
+def _alone(env, task, batch, steps) -> environments.Rollout:
+    only = metaenvs.RandomProjection(
+        [task],
+        obs_size=env.obs_size,
+        action_size=env.action_size,
+        action_repeat=env.action_repeat,
+    )
+    return environments.Rollout(only, only.default_params, batch, steps)
+
+
+def _difference(env, plain, params, states) -> float:
+    """Largest difference in observations and rewards after one step from these states."""
+    batch = len(states.task_id)
+    keys = jax.random.split(jax.random.key(0), batch)
+    action = jax.random.uniform(jax.random.key(1), (batch, env.action_size), minval=-1.0)
+    ours, theirs = (
+        jax.vmap(e.step, (0, 0, 0, None))(keys, states, action, params) for e in (env, plain)
+    )
+    return max(
+        float(np.max(np.abs(x - y) / (1.0 + np.abs(y))))
+        for x, y in zip((ours[0], ours[2]), (theirs[0], theirs[2]), strict=True)
+    )
