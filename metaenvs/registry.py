@@ -8,6 +8,7 @@ from typing import Any
 import gymnax
 
 from metaenvs import errors, popgym
+from metaenvs.legacy import LegacyStep
 from metaenvs.suites import SUITES
 
 _factories: dict[str, Callable[..., Any]] = {}
@@ -80,14 +81,7 @@ def _build(env_id: str, kwargs: dict[str, Any]) -> Any:
     return factory(**kwargs)
 
 
-def _legacy(env: Any) -> Any:
-    # Imported here: Gymnax's wrappers bring all of Gymnasium's vector environments.
-    from gymnax.wrappers import LegacyStepAPIWrapper
-
-    return LegacyStepAPIWrapper(env)
-
-
-_STEP_APIS: dict[str, Callable[[Any], Any]] = {"gymnax": lambda env: env, "legacy": _legacy}
+_STEP_APIS: dict[str, Callable[[Any], Any]] = {"gymnax": lambda env: env, "legacy": LegacyStep}
 
 
 for _suite in SUITES.values():

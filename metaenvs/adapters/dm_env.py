@@ -14,9 +14,8 @@ import dm_env
 import jax
 import numpy as np
 from dm_env import specs
-from gymnax.environments import spaces
 
-from metaenvs import registry
+from metaenvs import registry, spaces
 from metaenvs.adapters import stateful
 
 
@@ -33,7 +32,7 @@ class TrialEnvironment(dm_env.Environment):
         **kwargs: for `metaenvs.make`.
 
     Raises:
-        TypeError: if the observations or actions are neither a Box nor Discrete.
+        TypeError: if a space is none of Box, Discrete, MultiDiscrete.
     """
 
     def __init__(self, env_id: str, seed: int = 0, params: Any = None, **kwargs: Any):
@@ -73,4 +72,7 @@ def _spec(space: Any, name: str) -> specs.Array:
     if isinstance(space, spaces.Box):
         low, high = np.asarray(space.low), np.asarray(space.high)
         return specs.BoundedArray(space.shape, np.dtype(space.dtype), low, high, name=name)
-    raise TypeError(f"{name} space is {space}; only Box and Discrete have a spec")
+    if isinstance(space, spaces.MultiDiscrete):
+        most = np.subtract(space.nvec, 1)
+        return specs.BoundedArray(space.shape, np.int32, 0, most, name=name)
+    raise TypeError(f"{name} space is {space}; Box, Discrete and MultiDiscrete have a spec")

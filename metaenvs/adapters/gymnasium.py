@@ -21,7 +21,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from gymnax.environments.spaces import gymnax_space_to_gym_space
 
-from metaenvs import registry
+from metaenvs import registry, spaces
 from metaenvs.adapters import stateful
 
 _IN_FINAL_INFO = ("terminated", "truncated", "final_observation")
@@ -96,9 +96,9 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         self.num_envs = num_envs
         self._env, default = registry.make(env_id, **kwargs)
         self._params = default if params is None else params
-        spaces = _spaces(self._env, self._params)
-        self.single_observation_space, self.single_action_space = spaces
-        self.observation_space, self.action_space = (batch_space(s, num_envs) for s in spaces)
+        single = _spaces(self._env, self._params)
+        self.single_observation_space, self.single_action_space = single
+        self.observation_space, self.action_space = (batch_space(s, num_envs) for s in single)
         self._keys: jax.Array | None = None
         self._states: Any = None
 
@@ -164,9 +164,13 @@ def _column(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 
 def _spaces(env: Any, params: Any) -> tuple[gymnasium.Space, gymnasium.Space]:
-    spaces = env.observation_space(params), env.action_space(params)
-    observation, action = (gymnax_space_to_gym_space(space) for space in spaces)
-    return observation, action
+    return _space(env.observation_space(params)), _space(env.action_space(params))
+
+
+def _space(space: Any) -> gymnasium.Space:
+    if isinstance(space, spaces.MultiDiscrete):  # Gymnax has none
+        return gymnasium.spaces.MultiDiscrete(space.nvec, dtype=np.int32)
+    return gymnax_space_to_gym_space(space)
 
 
 def _refuse(options: dict[str, Any] | None) -> None:
