@@ -55,7 +55,7 @@ class TrialEnv(gymnasium.Env):
         super().reset(seed=seed)
         _refuse(options)
         self._key, obs, self._state = stateful.reset(self._env, _key(self.np_random), self._params)
-        return np.asarray(obs), {}
+        return _scalar(np.asarray(obs)), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step; at a trial's end call `reset`."""
@@ -63,7 +63,7 @@ class TrialEnv(gymnasium.Env):
             self._env, self._key, self._state, action, self._params
         )
         info = jax.device_get(info)
-        obs = info["final_observation"]
+        obs = _scalar(info["final_observation"])
         info = {name: _scalar(x) for name, x in info.items() if name not in _IN_FINAL_INFO}
         return obs, float(reward), bool(terminated), bool(truncated), info
 
@@ -120,7 +120,7 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
             seeds = [first + i for i in range(self.num_envs)]
         keys = jax.numpy.stack([_key(seeding.np_random(s)[0]) for s in seeds])
         self._keys, obs, self._states = stateful.reset_all(self._env, keys, self._params)
-        return np.array(obs), {}
+        return self._batch(obs), {}
 
     def step(
         self, actions: Any
@@ -132,7 +132,10 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         obs, results, info = jax.device_get((obs, results, info))
         # Copies: what a caller stores or scales must not be JAX's own, read-only memory.
         reward, terminated, truncated = (np.array(x) for x in results)
-        return np.array(obs), reward, terminated, truncated, self._infos(info)
+        return self._batch(obs), reward, terminated, truncated, self._infos(info)
+
+    def _batch(self, obs: Any) -> np.ndarray:
+        return np.array(obs, self.observation_space.dtype)
 
     def _infos(self, info: dict[str, np.ndarray]) -> dict[str, Any]:
         """Each entry with the mask of environments that have it, as Gymnasium's own."""
@@ -155,8 +158,8 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
 
 
 def _scalar(x: np.ndarray) -> Any:
-    # Gymnasium batches Python's booleans and NumPy's numbers; NumPy's booleans it does not know.
-    return bool(x) if x.dtype == bool and not x.ndim else x[()]
+    """`x`; a single number as Gymnasium wants it: Python integers, booleans, NumPy floats."""
+    return x[()] if x.ndim or x.dtype.kind == "f" else x.item()
 
 
 def _column(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
