@@ -6,7 +6,6 @@ import numpy as np
 
 import metaenvs
 from metaenvs import projections
-from metaenvs.testing import check_env
 
 
 def rotations(key: jax.Array, size: int) -> jax.Array:
@@ -33,15 +32,14 @@ class Rotations(projections.ProjectionFamily):
 
 def main() -> None:
     projections.FAMILIES["rotations"] = Rotations
-    env, params = metaenvs.make("RandomProjection-Lite-v0", projection="rotations")
-    check_env(env, params)
+    env = metaenvs.RandomProjection(["acrobot_swingup", "reacher_easy"], projection="rotations")
+    params = env.default_params
     _, states = jax.vmap(env.reset, (0, None))(jax.random.split(jax.random.key(0), 256), params)
     for i, name in enumerate(env.task_names):
         mine = states.task_id == i
-        if mine.any():
-            singular = np.linalg.svd(states.projection.observation[mine], compute_uv=False)
-            kept = singular[:, : int(env.tasks.sizes(i)[0])]
-            print(f"{name:18s} singular values from {kept.min():.3f} to {kept.max():.3f}")
+        singular = np.linalg.svd(states.projection.observation[mine], compute_uv=False)
+        kept = singular[:, : int(env.tasks.sizes(i)[0])]
+        print(f"{name:18s} singular values from {kept.min():.3f} to {kept.max():.3f}")
 
 
 if __name__ == "__main__":

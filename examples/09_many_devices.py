@@ -32,12 +32,13 @@ def main(envs: int = 256, steps: int = 500) -> None:
         return jax.lax.scan(one_step, (key, state), length=steps)[1]
 
     @jax.jit
-    @jax.shard_map(mesh=mesh, in_specs=P("envs"), out_specs=P("envs"))
+    @jax.shard_map(mesh=mesh, in_specs=P("envs"), out_specs=P("envs"), check_vma=False)
     def rollouts(keys):
         return jax.vmap(rollout)(keys)
 
     keys = jax.random.split(jax.random.key(0), envs)
-    rewards = rollouts(keys).block_until_ready()  # compiles
+    keys = jax.device_put(keys, jax.NamedSharding(mesh, P("envs")))
+    rewards = rollouts(keys).block_until_ready()  # compiled here
     start = time.perf_counter()
     rewards = rollouts(keys).block_until_ready()
     seconds = time.perf_counter() - start

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 
 import metaenvs
+from agents.cli import main as command
 from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
 from metaenvs.testing import check_env
+from metaenvs.trial import OBSERVE
 
 
 class BoatParams(TaskParams):
@@ -46,26 +48,28 @@ class Boat(DMControlTask[TaskState, BoatParams]):
         return jnp.exp(-2.0 * jnp.sum(jnp.square(state.qpos)))
 
 
-def harbour(**kwargs):
-    """Two boats, and a strong current that is never trained on: one program, other params."""
-    calm, strong = Boat("boat_calm", BoatParams(current=0.2)), Boat("boat", BoatParams())
-    flood = Boat("boat_flood", BoatParams(current=1.5))
-    splits = {"train": ("boat_calm", "boat"), "held_out": ("boat_flood",)}
+def harbour(split="train", projection="orthogonal", episodes_per_trial=2, observe=OBSERVE):
+    """Two boats, and a flood that is never trained on: one program, other params."""
+    boats = {"boat_calm": 0.2, "boat": 0.5, "boat_flood": 1.5}
     return metaenvs.RandomProjection(
-        [calm, strong, flood],
+        [Boat(name, BoatParams(current=current)) for name, current in boats.items()],
         obs_size=6,
-        action_size=2,
-        episodes_per_trial=2,
-        splits=splits,
-        **kwargs,
+        projection=projection,
+        episodes_per_trial=episodes_per_trial,
+        observe=observe,
+        splits={"train": ("boat_calm", "boat"), "held_out": ("boat_flood",)},
+        split=split,
+        name="Harbour-v0",
     )
 
 
-def main() -> None:
-    metaenvs.register("Harbour-v0", harbour)  # metaenvs train --env Harbour-v0 needs it too
-    env, params = metaenvs.make("Harbour-v0", split="held_out")
-    check_env(env, params)
-    print(f"{env.name}: {', '.join(env.task_names)}; trials of {env.trial_length(params)} steps")
+def main(
+    steps: int = 500_000, out: str = "runs/example-boat", settings: tuple[str, ...] = ()
+) -> None:
+    metaenvs.register("Harbour-v0", harbour)
+    check_env(*metaenvs.make("Harbour-v0", split="held_out"))
+    train = ["train", "--preset", "demo", "--env", "Harbour-v0", "--steps", str(steps)]
+    command([*train, "--out", out, "--resume", *settings])
 
 
 if __name__ == "__main__":

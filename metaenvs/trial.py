@@ -113,7 +113,8 @@ class RandomProjection(environment.Environment):
 
     Args:
         tasks: task names of `metaenvs.tasks`, or `Task` objects.
-        obs_size, action_size: what the agent sees, whatever the task.
+        obs_size: numbers of the projected observation, whatever the task.
+        action_size: numbers of the agent's action, whatever the task.
         projection: name of a family in `metaenvs.projections.FAMILIES`.
         episodes_per_trial: default for `params.episodes_per_trial`.
         action_repeat: control steps per step of this environment; rewards are summed.
