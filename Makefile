@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench lint format lock clean
+.PHONY: demo test slow bench lint format docs wheel-check lock clean
 
 demo: .venv/.installed
 	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
@@ -30,6 +30,14 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# The site, into build/site; a warning, a dead link or a page out of the navigation fails it.
+docs: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
+
+# Needs $(PYTHON) alone; make wheel-check PYTHON=python3.13 tries another one.
+wheel-check: .venv/.installed-release
+	BUILDER=$(BIN)/python scripts/check_wheel.sh $(PYTHON)
+
 # Needs uv (https://docs.astral.sh/uv).
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --upgrade \
@@ -48,4 +56,12 @@ clean:
 
 .venv/.installed-dev: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[docs]"
+	@touch $@
+
+.venv/.installed-release: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock build twine
 	@touch $@
