@@ -99,7 +99,9 @@ def suites_page() -> str:
             "longest trial": f"{env.trial_length(params)} steps",
         }
         for split, ranges in suite.dynamics.items():
-            rows[f"dynamics, {split}"] = ", ".join(f"{k} {a} to {b}" for k, (a, b) in ranges.items())
+            rows[f"dynamics, {split}"] = ", ".join(
+                f"{k} {a} to {b}" for k, (a, b) in ranges.items()
+            )
         table = "".join(f"| {k} | {v} |\n" for k, v in rows.items())
         page += [f"## {suite.id}", suite.summary, f"| | |\n|---|---|\n{table}"]
     return "\n\n".join(page) + "\n"

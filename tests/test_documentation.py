@@ -5,21 +5,29 @@ from pathlib import Path
 
 import pytest
 
+from metaenvs import tasks
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{i}")
-    for page in PAGES
-    for i, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
-]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = {page: re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) for page in PAGES}
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_python_blocks_run(block):
-    exec(compile(block, "documentation", "exec"), {"__name__": "documentation"})
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if BLOCKS[page]], ids=lambda page: page.name
+)
+def test_python_blocks_run(page):
+    """One after the other, as a reader would paste them."""
+    names = {"__name__": "documentation"}
+    for i, block in enumerate(BLOCKS[page]):
+        exec(compile(block, f"{page.name}, block {i}", "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_native_task_has_a_picture():
+    names = {path.stem for path in (ROOT / "docs/images/tasks").glob("*.png")}
+    assert names == set(tasks.task_names), "run scripts/draw_tasks.py"
