@@ -172,7 +172,7 @@ def _spaces(env: Any, params: Any) -> tuple[gymnasium.Space, gymnasium.Space]:
 
 def _space(space: Any) -> gymnasium.Space:
     if isinstance(space, spaces.MultiDiscrete):  # Gymnax has none
-        return gymnasium.spaces.MultiDiscrete(space.nvec, dtype=np.int32)
+        return gymnasium.spaces.MultiDiscrete(list(space.nvec), dtype=np.int32)
     return gymnax_space_to_gym_space(space)
 
 
