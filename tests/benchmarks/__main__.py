@@ -13,6 +13,7 @@ BENCHMARKS: tuple[str, ...] = (
     "trial_overhead",
     "against_envpool",
     "against_python",
+    "popgym",
     "throughput",
     "training",
 )
