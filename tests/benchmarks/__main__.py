@@ -16,6 +16,7 @@ BENCHMARKS: tuple[str, ...] = (
     "popgym",
     "throughput",
     "training",
+    "seeds",
 )
 """Modules of this package, in the order in which they run. Each has a docstring, whose
 first line is the question, and `run(quick) -> Result`."""
