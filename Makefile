@@ -30,7 +30,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# The site, into build/site; a warning, a dead link or a page out of the navigation fails it.
+# The site, into build/site; a warning or a dead link fails it.
 docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
