@@ -9,9 +9,11 @@ from metaenvs.tasks.ball_in_cup import BallInCup, BallInCupParams
 from metaenvs.tasks.base import DMControlTask, Task
 from metaenvs.tasks.brax import BRAX_TASKS, from_brax
 from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
-from metaenvs.tasks.finger import FingerParams, FingerSpin, FingerTurn
+from metaenvs.tasks.finger import FingerSpin, FingerTurn
+from metaenvs.tasks.finger_shape import FingerParams
 from metaenvs.tasks.gymnax import from_gymnax
 from metaenvs.tasks.pendulum import Pendulum, PendulumParams
+from metaenvs.tasks.playground import from_playground
 from metaenvs.tasks.point_mass import PointMass, PointMassParams
 from metaenvs.tasks.reacher import Reacher, ReacherParams
 
@@ -21,6 +23,7 @@ __all__ = [
     "brax_task_names",
     "from_brax",
     "from_gymnax",
+    "from_playground",
     "make",
     "task_names",
 ]

@@ -135,6 +135,10 @@ class BraxState(struct.PyTreeNode):
     time: jax.Array
 
 
+# Of Brax's own environments, and of others that keep its interface (`from_playground`).
+_COORDINATES = (".pipeline_state.q", ".pipeline_state.qd", ".data.qpos", ".data.qvel")
+
+
 class BraxTask(Task):
     """A Brax environment behind Gymnax's interface; `brax_env` is the environment.
 
@@ -180,7 +184,7 @@ class BraxTask(Task):
             if before.shape != x.shape:
                 raise TypeError(f"{name}: a step turns {leaf} from {before.shape} to {x.shape}")
         shown = [n in (".obs", ".reward", ".done") for n in names]
-        coordinates = [n in (".pipeline_state.q", ".pipeline_state.qd") for n in names]
+        coordinates = [n in _COORDINATES for n in names]
         self._kept = _needed(program.jaxpr, shown, coordinates)
 
     @property

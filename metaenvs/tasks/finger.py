@@ -1,15 +1,24 @@
 """A finger of two links that must spin, or turn, a body on a hinge by touching it."""
 
-import math
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from metaenvs.tasks.base import DMControlTask, TaskParams, TaskState
-from metaenvs.tasks.physics.inertia import capsule_inertia, capsule_mass
+from metaenvs.tasks.base import DMControlTask, TaskState
+from metaenvs.tasks.finger_shape import (
+    BODY_TIP,
+    DISTAL_JOINT,
+    SENSOR_PLACE,
+    SENSOR_SIDE,
+    FingerParams,
+    Inertias,
+    inertias_of,
+    pose_of,
+    touch_body,
+    touch_sensors,
+)
 from metaenvs.tasks.physics.integrators import semi_implicit_euler
 from metaenvs.tasks.physics.soft_constraints import (
     Softness,
@@ -22,11 +31,9 @@ from metaenvs.tasks.physics.soft_constraints import (
 from metaenvs.tasks.physics.trigonometry import sin_cos
 from metaenvs.tasks.physics.two_link import (
     SymmetricMatrix,
-    TwoLink,
     mass_matrix,
     velocity_forces,
 )
-from metaenvs.types import Scalar
 
 _TIMESTEP = 0.01
 _SUBSTEPS = 2
@@ -35,51 +42,11 @@ _NEWTON_STEPS = 8
 _JOINT_SOFTNESS = Softness()
 _CONTACT_SOFTNESS = Softness(impedance_at_zero=0.0, impedance_at_width=0.9, width=0.01)
 
-# Lengths in m. Capsules are given by their cylinder. Along the proximal link, from its
-# joint: a capsule that starts there, and the distal link's joint. Along the distal link:
-# a capsule that starts there and touches nothing, the fingertip, the touch sensors.
-_PROXIMAL_LENGTH, _PROXIMAL_RADIUS = 0.17, 0.03
-_DISTAL_JOINT = 0.18
-_DISTAL_LENGTH, _DISTAL_RADIUS = 0.16, 0.028
-_TIP_MIDDLE, _TIP_HALF_LENGTH, _TIP_RADIUS = 0.1455, 0.0155, 0.03
-_SENSOR_PLACE, _SENSOR_RADIUS = 0.17, 0.025
-_SENSOR_SIDE = np.array([0.01, -0.01], np.float32)  # top, bottom
-# Two parallel capsules make the body on the hinge.
-_CAP_SIDE = np.array([0.02, -0.02], np.float32)
-_CAP_HALF_LENGTH, _CAP_RADIUS = 0.09, 0.04
-_BODY_TIP = _CAP_HALF_LENGTH + _CAP_RADIUS
-# (radius, length) of the cylinders about the two fixed axes.
-_PROXIMAL_AXLE = (0.034, 0.066)
-_HINGE_AXLE = (0.02, 0.09)
-
 _SPIN_VELOCITY = 15.0
 
 # A draw is clear of the body with probability 0.90, so in one of a million resets none of
 # six is; such an episode starts with a contact.
 _START_DRAWS = 6
-
-
-class FingerParams(TaskParams):
-    """Data of the tasks and dynamics. Angles in rad, damping in N m s/rad, torques in N m.
-
-    `target_radius` (m) and `hinge_damping` choose the task. `proximal_gear` and
-    `distal_gear` in N m per unit of action; `joint_limit` is the largest |angle| of the
-    finger's two joints; `hinge_friction` is the hinge's dry friction, `friction` the
-    contacts' ratio of tangential to normal force; `hinge_distance` (m) lies between the
-    finger's first joint and the hinge (at less than 0.391 m the fingertip would pass
-    through the hinge's axle, a contact that is not modelled); `density` in kg/m^3.
-    """
-
-    target_radius: float = 0.07
-    hinge_damping: float = 0.5
-    joint_damping: float = 2.5
-    proximal_gear: float = 30.0
-    distal_gear: float = 15.0
-    joint_limit: float = math.radians(110.0)
-    hinge_friction: float = 0.1
-    friction: float = 1.0
-    hinge_distance: float = 0.4
-    density: float = 1000.0
 
 
 class FingerState(TaskState):
@@ -97,149 +64,6 @@ class FingerTurnState(FingerState):
 TFingerState = TypeVar("TFingerState", bound=FingerState)
 
 
-class _Inertias(NamedTuple):
-    """What the equations of motion need of the params; MuJoCo's compiler's part.
-
-    `hinge` is the body's moment of inertia; the inverse weights are MuJoCo's
-    `dof_invweight0` of the finger's joints and `diagApprox` of a contact.
-    """
-
-    links: TwoLink
-    hinge: Scalar
-    proximal_inverse_weight: Scalar
-    distal_inverse_weight: Scalar
-    contact_inverse_weight: Scalar
-
-
-def _inertias(params: FingerParams) -> _Inertias:
-    def capsule(length: float, radius: float, middle: float) -> tuple[Scalar, ...]:
-        """Mass, first and second moment about the joint."""
-        mass = capsule_mass(length, radius, params.density)
-        return (
-            mass,
-            mass * middle,
-            capsule_inertia(mass, length, radius) + mass * middle**2,
-        )
-
-    def axle(radius: float, length: float) -> Scalar:
-        return 0.5 * params.density * np.pi * radius**2 * length * radius**2
-
-    proximal = capsule(_PROXIMAL_LENGTH, _PROXIMAL_RADIUS, 0.5 * _PROXIMAL_LENGTH)
-    distal = capsule(_DISTAL_LENGTH, _DISTAL_RADIUS, 0.5 * _DISTAL_LENGTH)
-    tip = capsule(2.0 * _TIP_HALF_LENGTH, _TIP_RADIUS, _TIP_MIDDLE)
-    cap = capsule(2.0 * _CAP_HALF_LENGTH, _CAP_RADIUS, abs(float(_CAP_SIDE[0])))
-    mass, first_moment, second_moment = (a + b for a, b in zip(distal, tip, strict=True))
-    links = TwoLink(
-        first=axle(*_PROXIMAL_AXLE) + proximal[2] + mass * _DISTAL_JOINT**2,
-        second=second_moment,
-        coupling=_DISTAL_JOINT * first_moment,
-    )
-    # MuJoCo takes the weights from the straight finger; a body's is that of its centre of
-    # mass, averaged over three axes of which it moves along one. The body on the hinge
-    # does not move there at all.
-    straight = mass_matrix(links, 1.0).inverse()
-    middle = first_moment / mass
-    return _Inertias(
-        links=links,
-        hinge=2.0 * cap[2] + axle(*_HINGE_AXLE),
-        proximal_inverse_weight=straight.xx,
-        distal_inverse_weight=straight.xx - 2.0 * straight.xy + straight.yy,
-        contact_inverse_weight=(
-            _DISTAL_JOINT**2 * straight.xx
-            + 2.0 * _DISTAL_JOINT * middle * straight.xy
-            + middle**2 * straight.yy
-        )
-        / 3.0,
-    )
-
-
-class _Pose(NamedTuple):
-    """Unit vectors along the links and along the body, towards its tip."""
-
-    proximal_x: jax.Array
-    proximal_z: jax.Array
-    distal_x: jax.Array
-    distal_z: jax.Array
-    body_x: jax.Array
-    body_z: jax.Array
-
-
-def _pose(qpos: jax.Array) -> _Pose:
-    sine, cosine = sin_cos(jnp.stack([qpos[0], qpos[0] + qpos[1], qpos[2]]))
-    return _Pose(cosine[0], sine[0], cosine[1], sine[1], -sine[2], cosine[2])
-
-
-class _Contacts(NamedTuple):
-    """The fingertip's contacts with the body's two capsules: two of each.
-
-    `(x, z)` is the unit normal from the fingertip to the capsule, `distance` between the
-    surfaces is negative where they overlap; `(at_x, at_z)` is the point between them,
-    from the finger's first joint.
-    """
-
-    x: jax.Array
-    z: jax.Array
-    distance: jax.Array
-    at_x: jax.Array
-    at_z: jax.Array
-
-
-def _touch_body(pose: _Pose, params: FingerParams) -> _Contacts:
-    """The nearest points of two segments, one of which ends where the other is nearest."""
-    tip_x = _DISTAL_JOINT * pose.proximal_x + _TIP_MIDDLE * pose.distal_x
-    tip_z = _DISTAL_JOINT * pose.proximal_z + _TIP_MIDDLE * pose.distal_z
-    # From the capsules' middles to the fingertip's.
-    x = tip_x - params.hinge_distance - _CAP_SIDE * pose.body_z
-    z = tip_z + _CAP_SIDE * pose.body_x
-
-    sine = pose.distal_x * pose.body_z - pose.distal_z * pose.body_x
-    cosine = pose.distal_x * pose.body_x + pose.distal_z * pose.body_z
-    # Where the lines cross; parallel ones have no such point, and any other will do.
-    sine = jnp.where(jnp.abs(sine) < 1e-9, 1e-9, sine)
-    on_tip = jnp.clip(
-        (z * pose.body_x - x * pose.body_z) / sine, -_TIP_HALF_LENGTH, _TIP_HALF_LENGTH
-    )
-    on_tip_along_body = x * pose.body_x + z * pose.body_z
-    on_cap = on_tip_along_body + on_tip * cosine
-    beyond = jnp.abs(on_cap) > _CAP_HALF_LENGTH
-    on_cap = jnp.clip(on_cap, -_CAP_HALF_LENGTH, _CAP_HALF_LENGTH)
-    nearest_to_end = on_cap * cosine - (x * pose.distal_x + z * pose.distal_z)
-    on_tip = jnp.where(
-        beyond, jnp.clip(nearest_to_end, -_TIP_HALF_LENGTH, _TIP_HALF_LENGTH), on_tip
-    )
-
-    normal_x = on_cap * pose.body_x - on_tip * pose.distal_x - x
-    normal_z = on_cap * pose.body_z - on_tip * pose.distal_z - z
-    # Segments that cross, 7 cm deep, have no normal in the plane.
-    square = jnp.maximum(normal_x**2 + normal_z**2, 1e-12)
-    inverse = jax.lax.rsqrt(square)
-    normal_x, normal_z = normal_x * inverse, normal_z * inverse
-    distance = square * inverse - (_TIP_RADIUS + _CAP_RADIUS)
-    depth = _TIP_RADIUS + 0.5 * distance
-    return _Contacts(
-        normal_x,
-        normal_z,
-        distance,
-        tip_x + on_tip * pose.distal_x + depth * normal_x,
-        tip_z + on_tip * pose.distal_z + depth * normal_z,
-    )
-
-
-def _touch_sensors(
-    contacts: _Contacts, force: jax.Array, sensor_x: jax.Array, sensor_z: jax.Array
-) -> jax.Array:
-    """`[2]`: the normal forces of the contacts that each sensor sees.
-
-    MuJoCo counts a contact if the ray from it along its normal meets the sensor's zone.
-    """
-    x = contacts.at_x - sensor_x[:, None]
-    z = contacts.at_z - sensor_z[:, None]
-    outside = x * x + z * z - _SENSOR_RADIUS**2
-    away = x * contacts.x + z * contacts.z
-    seen = (outside <= 0.0) | ((away <= 0.0) & (away**2 >= outside))
-    return jnp.sum(jnp.where(seen, force, 0.0), axis=-1)
-
-
 class _Substep(NamedTuple):
     qpos: jax.Array
     qvel: jax.Array
@@ -251,12 +75,12 @@ def _substep(
     qvel: jax.Array,
     action: jax.Array,
     params: FingerParams,
-    inertias: _Inertias,
+    inertias: Inertias,
 ) -> _Substep:
     # The unknowns are accelerations of the links' absolute angles and of the hinge.
     links = inertias.links
     rate1, rate2, hinge_rate = qvel[0], qvel[0] + qvel[1], qvel[2]
-    pose = _pose(qpos)
+    pose = pose_of(qpos)
     bend_sine, bend_cosine = sin_cos(qpos[1])
     mass = mass_matrix(links, bend_cosine)
 
@@ -286,8 +110,8 @@ def _substep(
     hinge_reference = -_JOINT_SOFTNESS.damping * hinge_rate
 
     # Contacts: rows of the Jacobian along the normal and along the tangent (-z, x).
-    contacts = _touch_body(pose, params)
-    joint_x, joint_z = _DISTAL_JOINT * pose.proximal_x, _DISTAL_JOINT * pose.proximal_z
+    contacts = touch_body(pose, params)
+    joint_x, joint_z = DISTAL_JOINT * pose.proximal_x, DISTAL_JOINT * pose.proximal_z
     arms = (
         (-joint_x, -joint_z),
         (joint_x - contacts.at_x, joint_z - contacts.at_z),
@@ -393,11 +217,11 @@ def _substep(
     a1, a2, a3 = acceleration
 
     cone = elliptic_cone(*at_contacts(a1, a2, a3), contact_stiff, params.friction)
-    touch = _touch_sensors(
+    touch = touch_sensors(
         contacts,
         -cone.normal,
-        joint_x + _SENSOR_PLACE * pose.distal_x - _SENSOR_SIDE * pose.distal_z,
-        joint_z + _SENSOR_PLACE * pose.distal_z + _SENSOR_SIDE * pose.distal_x,
+        joint_x + SENSOR_PLACE * pose.distal_x - SENSOR_SIDE * pose.distal_z,
+        joint_z + SENSOR_PLACE * pose.distal_z + SENSOR_SIDE * pose.distal_x,
     )
 
     # Damping of the two joints, as a matrix in absolute angles, is
@@ -426,7 +250,7 @@ class _Finger(DMControlTask[TFingerState, FingerParams]):
     def _start(self, uniform: jax.Array, params: FingerParams) -> dict[str, jax.Array]:
         """A state at rest from `uniform [3, _START_DRAWS]` in [-1, 1)."""
         draws = uniform * jnp.stack([params.joint_limit, params.joint_limit, jnp.pi])[:, None]
-        contacts = jax.vmap(lambda qpos: _touch_body(_pose(qpos), params), in_axes=1)(draws)
+        contacts = jax.vmap(lambda qpos: touch_body(pose_of(qpos), params), in_axes=1)(draws)
         first = jnp.argmax(jnp.all(contacts.distance > 0.0, axis=-1))
         return {
             "qpos": draws[:, first],
@@ -436,7 +260,7 @@ class _Finger(DMControlTask[TFingerState, FingerParams]):
         }
 
     def advance(self, state: TFingerState, action: jax.Array, params: FingerParams) -> TFingerState:
-        inertias = _inertias(params)
+        inertias = inertias_of(params)
 
         def substep(carry: _Substep, _: None) -> tuple[_Substep, None]:
             return _substep(carry.qpos, carry.qvel, action, params, inertias), None
@@ -447,7 +271,7 @@ class _Finger(DMControlTask[TFingerState, FingerParams]):
 
     def _seen(self, state: FingerState) -> list[jax.Array]:
         sine, cosine = sin_cos(state.qpos[2])
-        tip = _BODY_TIP * jnp.stack([-sine, cosine])
+        tip = BODY_TIP * jnp.stack([-sine, cosine])
         return [state.qpos[:2], tip, state.qvel, jnp.log1p(state.touch)]
 
 
@@ -510,13 +334,13 @@ class FingerTurn(_Finger[FingerTurnState]):
         sine, cosine = sin_cos(jnp.pi * uniform[-1])
         return FingerTurnState(
             **self._start(uniform[:-1].reshape(3, _START_DRAWS), params),
-            target=_BODY_TIP * jnp.stack([sine, cosine]),
+            target=BODY_TIP * jnp.stack([sine, cosine]),
         )
 
     def _distance_to_target(self, state: FingerTurnState, params: FingerParams) -> jax.Array:
         sine, cosine = sin_cos(state.qpos[2])
-        x = state.target[0] + _BODY_TIP * sine
-        z = state.target[1] - _BODY_TIP * cosine
+        x = state.target[0] + BODY_TIP * sine
+        z = state.target[1] - BODY_TIP * cosine
         return jnp.sqrt(x * x + z * z) - params.target_radius
 
     def observation(self, state: FingerTurnState, params: FingerParams) -> jax.Array:
