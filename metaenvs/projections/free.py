@@ -16,12 +16,13 @@ WORD_LENGTH = 8
 def letters(size: int) -> np.ndarray:
     """`[2 GENERATORS, size, size]`: the generators and their inverses.
 
-    Orthogonal, Haar-distributed, drawn once and for all from a frozen seed: the family
-    is the set of words in them.
+    Rotations, Haar-distributed, drawn once and for all from a frozen seed: the family is
+    the set of words in them.
     """
     gaussian = np.random.default_rng(250406983).normal(size=(GENERATORS, size, size))
     q, r = np.linalg.qr(gaussian)
     q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
+    q[..., 0] *= np.linalg.det(q)[:, None]  # two reflections of a plane make few words
     return np.concatenate([q, q.transpose(0, 2, 1)]).astype(np.float32)
 
 
@@ -42,8 +43,9 @@ class Free(ProjectionFamily):
     Learning" (arXiv 2504.06983): M_o = T_2 U_w T_1 with a random word w in fixed
     orthogonal generators U and truncations T. Words that share a beginning give related
     projections, so the family has a tree's structure, which Haar-distributed matrices
-    lack. Condition number 1. Here: 2 generators of the agent's size and their inverses,
-    words of 8 letters.
+    lack. Condition number 1. Here: 2 rotations of the agent's size and their inverses,
+    words of 8 letters. Rotations of a plane commute, so that at two actions the family has
+    81 action maps, and at one action a single one.
     """
 
     orthonormal_actions = True
