@@ -12,6 +12,7 @@ BENCHMARKS: tuple[str, ...] = (
     "mixture",
     "trial_overhead",
     "against_envpool",
+    "contact_tasks",
     "against_python",
     "popgym",
     "throughput",

@@ -1,4 +1,4 @@
-"""Tasks with contacts: starts and a random policy's returns are distributed as dm_control's."""
+"""Tasks with contacts: starts and two policies' returns are distributed as dm_control's."""
 
 import jax
 import mujoco
@@ -84,16 +84,35 @@ def test_starts_do_not_touch(run):
             assert data.ncon == 0
 
 
-def their_returns(name):
-    """Returns and what else is compared, of dm_control's model under random actions."""
-    seed = 4 + NAMES.index(name)  # the tasks' draws are independent
+def uniform(random):
+    """Actions `[EPISODES, STEPS, 2]` of the policy that acts at random."""
+    return random.uniform(-1.0, 1.0, (EPISODES, STEPS, 2))
+
+
+def swings(random):
+    """Actions of a script: both actuators swing at full strength, an episode's own rhythm.
+
+    It throws the ball and hits the body again and again, much harder than `uniform`.
+    """
+    period = random.uniform(20.0, 120.0, (EPISODES, 1, 2))
+    phase = random.uniform(0.0, 2 * np.pi, (EPISODES, 1, 2))
+    swing = np.sin(2 * np.pi * np.arange(STEPS)[:, None] / period + phase)
+    return np.clip(2.0 * swing, -1.0, 1.0)
+
+
+POLICIES = (uniform, swings)
+
+
+def their_returns(name, policy):
+    """Returns and what else is compared, of dm_control's model."""
+    # All draws are independent.
+    seed = 4 + NAMES.index(name) + 100 * POLICIES.index(policy)
     environment = load(name, seed)
     environment.reset()
     qpos, qvel, targets = draw_theirs(environment, EPISODES)
     model = environment.physics.model.ptr
     substeps = round(environment.control_timestep() / model.opt.timestep)
-    random = np.random.default_rng(seed)
-    actions = random.uniform(-1.0, 1.0, (EPISODES, STEPS, 2))
+    actions = policy(np.random.default_rng(seed))
     time = np.zeros((EPISODES, 1))
     states, _ = rollout.rollout(
         model,
@@ -115,23 +134,23 @@ def their_returns(name):
     return summary(reward, qpos, qvel)
 
 
-def our_returns(name):
+def our_returns(name, policy):
     task = tasks.make(name)
     params = task.default_params
+    seed = 10 + NAMES.index(name) + 100 * POLICIES.index(policy)
+    actions = policy(np.random.default_rng(1000 + seed)).astype(np.float32)
 
-    def episode(key):
-        key, start = jax.random.split(key)
-        _, state = task.reset_env(start, params)
+    def episode(key, actions):
+        _, state = task.reset_env(key, params)
 
-        def step(state, key):
-            action = jax.random.uniform(key, (2,), minval=-1.0, maxval=1.0)
+        def step(state, action):
             _, state, reward, _, _ = task.step_env(key, state, action, params)
             return state, (reward, state.qpos, state.qvel)
 
-        return jax.lax.scan(step, state, jax.random.split(key, STEPS))[1]
+        return jax.lax.scan(step, state, actions)[1]
 
-    keys = jax.random.split(jax.random.key(10 + NAMES.index(name)), EPISODES)
-    return summary(*(np.asarray(part) for part in jax.jit(jax.vmap(episode))(keys)))
+    keys = jax.random.split(jax.random.key(seed), EPISODES)
+    return summary(*(np.asarray(part) for part in jax.jit(jax.vmap(episode))(keys, actions)))
 
 
 def summary(reward, qpos, qvel):
@@ -151,10 +170,11 @@ def summary(reward, qpos, qvel):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.__name__)
 @pytest.mark.parametrize("name", NAMES)
-def test_random_returns_are_distributed_as_dm_controls(name):
-    ours, theirs = our_returns(name), their_returns(name)
+def test_returns_are_distributed_as_dm_controls(name, policy):
+    ours, theirs = our_returns(name, policy), their_returns(name, policy)
     p_values = {what: stats.ks_2samp(ours[what], theirs[what]).pvalue for what in ours}
     means = {what: f"{ours[what].mean():.3f} / {theirs[what].mean():.3f}" for what in ours}
-    print(name, means, {what: f"{p:.3f}" for what, p in p_values.items()})
-    assert min(p_values.values()) > FALSE_ALARM / (len(p_values) * len(NAMES))
+    print(name, policy.__name__, means, {what: f"{p:.3f}" for what, p in p_values.items()})
+    assert min(p_values.values()) > FALSE_ALARM / (len(p_values) * len(NAMES) * len(POLICIES))
