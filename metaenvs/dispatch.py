@@ -7,7 +7,7 @@ resets that no environment needs nor for the physics of other environments' task
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -82,6 +82,7 @@ def switch(
     branches: Sequence[Callable[..., Any]],
     *operands: Any,
     block: Callable[[int], int] | None = None,
+    light: Collection[int] = (),
 ) -> Any:
     """`branches[index](*operands)`, as `lax.switch`, at the cost of the branches chosen.
 
@@ -90,7 +91,9 @@ def switch(
     what its rows cost. A branch's last block runs over into the next branch's rows,
     which that branch then overwrites. `block(size)` gives the rows of a block; where that
     is the whole batch, all branches run on all rows and one is selected, as `jax.vmap`
-    does by itself. Branches must not close over traced values: pass them as `operands`.
+    does by itself. Branches in `light` do so little that starting a block is most of its
+    cost: theirs are eight times as large. Branches must not close over traced values:
+    pass them as `operands`.
 
     Raises:
         ValueError: without branches.
@@ -117,24 +120,27 @@ def switch(
             return batched[0](*leaves)
         if rows >= size:
             return jax.vmap(single, (0, *axes), axis_size=size)(index, *leaves)
-        return _in_blocks(index, flat_branches, leaves, axes, size, rows)
+        sizes = [min(8 * rows, size) if i in light else rows for i in range(len(branches))]
+        return _in_blocks(index, flat_branches, leaves, axes, size, sizes)
 
     return _with_batch_rule(single, many)(index, *leaves)
 
 
 def default_block(size: int) -> int:
-    """Rows of a block: about an eighth of the batch; the whole of a small one.
+    """Rows of a block: about twice the root of the batch; the whole of a small one.
 
-    Small blocks waste less at their ends, large ones spread the cost of starting a
-    program over more rows. Below 128 rows sorting costs more than it saves.
+    A block costs a start and its rows, and the last block of each branch is half empty on
+    average, so the best size grows with the root of the batch. On a CPU a start costs
+    about as much as 20 rows of ball_in_cup. Below 128 rows sorting costs more than it
+    saves.
     """
     if size < 128:
         return size
     least = 32 if jax.default_backend() == "cpu" else 1024
-    return min(size, max(least, 2 ** round(math.log2(size / 8))))
+    return min(size, max(least, 2 * 2 ** round(math.log2(size) / 2)))
 
 
-def _in_blocks(index, branches, leaves, axes, size: int, rows: int):
+def _in_blocks(index, branches, leaves, axes, size: int, sizes: Sequence[int]):
     member = index[:, None] == jnp.arange(len(branches))
     count = jnp.sum(member, axis=0, dtype=jnp.int32)
     start = jnp.cumsum(count) - count
@@ -142,24 +148,27 @@ def _in_blocks(index, branches, leaves, axes, size: int, rows: int):
     row = jnp.arange(size, dtype=jnp.int32)
     order = jnp.sort(index.astype(jnp.int32) * size + row) % size
     inverse = jnp.zeros(size, jnp.int32).at[order].set(row)
-    # The last block may run over the end: `rows` more, of any row's values.
-    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1], (rows,))])
+    # The last block may run over the end: so many rows more, of any row's values.
+    more = max(sizes)
+    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1], (more,))])
     ordered = [x if a is None else x[padded] for x, a in zip(leaves, axes, strict=True)]
-    batched = [jax.vmap(branch, axes, axis_size=rows) for branch in branches]
+    batched = [
+        jax.vmap(branch, axes, axis_size=rows) for branch, rows in zip(branches, sizes, strict=True)
+    ]
 
-    def slice_rows(first):
+    def slice_rows(first, rows):
         return [
             x if a is None else jax.lax.dynamic_slice_in_dim(x, first, rows)
             for x, a in zip(ordered, axes, strict=True)
         ]
 
-    shapes = jax.eval_shape(lambda: batched[0](*slice_rows(0)))
-    out = jax.tree.map(lambda x: jnp.zeros((size + rows, *x.shape[1:]), x.dtype), shapes)
-    for i, branch in enumerate(batched):
+    shapes = jax.eval_shape(lambda: batched[0](*slice_rows(0, sizes[0])))
+    out = jax.tree.map(lambda x: jnp.zeros((size + more, *x.shape[1:]), x.dtype), shapes)
+    for i, (branch, rows) in enumerate(zip(batched, sizes, strict=True)):
 
-        def one_block(k, out, i=i, branch=branch):
+        def one_block(k, out, i=i, branch=branch, rows=rows):
             first = start[i] + k * rows
-            result = branch(*slice_rows(first))
+            result = branch(*slice_rows(first, rows))
             return jax.tree.map(
                 lambda o, r: jax.lax.dynamic_update_slice_in_dim(o, r, first, 0), out, result
             )

@@ -27,7 +27,9 @@ class TaskSet:
     `stacked_params` holds, for each program, its tasks' params along a leading axis.
     """
 
-    switch = staticmethod(dispatch.switch)
+    def switch(self, index: jax.Array, branches: Sequence[Any], *operands: Any) -> Any:
+        """How a branch is chosen: under `jax.vmap`, at the cost of the branches chosen."""
+        return dispatch.switch(index, branches, *operands, light=self._light)
 
     def __init__(self, tasks: Sequence[str | Task], action_repeat: int = 1):
         if isinstance(tasks, str) or not tasks:
@@ -54,6 +56,7 @@ class TaskSet:
         cheap = [p for p, i in enumerate(self._members) if self.tasks[i[0]].cheap]
         alone = [[p] for p in range(len(self._members)) if p not in cheap]
         self._groups = ([cheap] if cheap else []) + alone
+        self._light = (0,) if cheap else ()
         self._group_of = np.zeros(len(self._members), np.int32)
         for group, programs in enumerate(self._groups):
             self._group_of[programs] = group

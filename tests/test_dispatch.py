@@ -112,20 +112,20 @@ BRANCHES = [
 ]
 
 
-def choose(index, key, x, shared, block=4):
-    return switch(index, BRANCHES, key, x, shared, block=lambda size: block)
+def choose(index, key, x, shared, block=4, light=()):
+    return switch(index, BRANCHES, key, x, shared, block=lambda size: block, light=light)
 
 
 @pytest.mark.parametrize("block", [1, 4, 100])
 @pytest.mark.parametrize("batch", [(37,), (2, 3, 5)])
-@pytest.mark.parametrize("n_used", [1, 3, 4])
-def test_switch_equals_loop(batch, block, n_used):
+@pytest.mark.parametrize(("n_used", "light"), [(1, ()), (3, ()), (4, (0, 2))])
+def test_switch_equals_loop(batch, block, n_used, light):
     shared = {"s": jnp.asarray(2.0)}
     _, keys, x = inputs(*batch)
     index = jax.random.randint(jax.random.key(1), batch, 0, n_used)
 
     def function(index, key, x):
-        return choose(index, key, x, shared, block)
+        return choose(index, key, x, shared, block, light)
 
     for _ in batch:
         function = jax.vmap(function)
