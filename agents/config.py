@@ -284,16 +284,21 @@ def fingerprint(config: TrainConfig) -> str:
     return hashlib.sha256(to_json(config).encode()).hexdigest()[:12]
 
 
-def differences(a: TrainConfig, b: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """Dotted names of the settings in which `a` and `b` differ, with both values."""
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """All settings by their dotted names."""
 
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    def of(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         out: dict[str, Any] = {}
         for name, value in values.items():
             nested = isinstance(value, dict)
-            out |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+            out |= of(value, f"{prefix}{name}.") if nested else {prefix + name: value}
         return out
 
-    x, y = flat(dataclasses.asdict(a)), flat(dataclasses.asdict(b))
+    return of(dataclasses.asdict(config))
+
+
+def differences(a: TrainConfig, b: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of the settings in which `a` and `b` differ, with both values."""
+    x, y = flat(a), flat(b)
     names = dict.fromkeys([*x, *y])
     return {n: (x.get(n), y.get(n)) for n in names if x.get(n) != y.get(n)}

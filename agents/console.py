@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -67,46 +66,6 @@ class TrainingProgress:
             console.print(
                 f"update {self._done}/{self._updates}  {text}  {left} left", soft_wrap=True
             )
-
-
-def show_evaluation(result: dict[str, Any]) -> None:
-    """Print the returns per cell and task: random policy, controls, agent."""
-    protocol = result["protocol"]
-    episodes = result["trained_episodes"]
-    console.print(
-        f"\n{result['suite']}, {protocol['id']}: mean return of the first {episodes} episode(s) "
-        f"of a trial, {protocol['trials_per_task']} trials per task, ± half of the 95 % "
-        "interval. wiped: the agent with its memory emptied every step or episode. By "
-        "episode: the agent's return in each episode of the trial.",
-    )
-    for cell in protocol["cells"]:
-        console.print(_cell_table(result, f"{cell['split']}/{cell['projection']}"))
-
-
-def _cell_table(result: dict[str, Any], cell: str) -> Table:
-    entries = {entry["policy"]: entry for entry in result["cells"] if entry["cell"] == cell}
-    agent = entries["agent"]
-    names = [*(name for name in entries if name != "agent"), "agent"]
-    table = Table(title=cell.replace("/", " tasks, ") + " projections", box=box.SIMPLE_HEAD)
-    table.title_justify = "left"
-    table.add_column("task", no_wrap=True)
-    for name in names:
-        table.add_column(name.replace("carry wiped every ", "wiped\nevery "), justify="right")
-    table.add_column("by episode", justify="right", no_wrap=True)
-    for task in [*agent["tasks"], "mean"]:
-        row = [_with_interval(_of_task(entries[name], task)["return"]) for name in names]
-        by_episode = _of_task(agent, task)["return_by_episode"]
-        row.append(" ".join(f"{x['mean']:.0f}" for x in by_episode))
-        table.add_row(task, *row, style="bold" if task == "mean" else None)
-    return table
-
-
-def _with_interval(value: dict[str, float]) -> str:
-    return f"{value['mean']:.0f} ±{(value['high'] - value['low']) / 2:.0f}"
-
-
-def _of_task(entry: dict[str, Any], task: str) -> dict[str, Any]:
-    return entry["mean_over_tasks"] if task == "mean" else entry["tasks"][task]
 
 
 def show_suites() -> None:

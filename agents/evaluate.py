@@ -1,35 +1,43 @@
 """A trained network as a policy that the protocol can evaluate."""
 
-from pathlib import Path
 from typing import Any
 
+from flax import struct
+
+import metaenvs
 from agents import config as configs
-from agents.console import console
+from agents.errors import RunError
+from agents.evaluation_view import EvaluationProgress
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 from metaenvs import errors, evaluation
-from metaenvs.rendering import adaptation
 
 
-class AgentPolicy:
+class AgentPolicy(struct.PyTreeNode):
     """A policy (`metaenvs.evaluation.Policy`) that acts with fixed parameters.
 
     Samples its actions, as in training; `deterministic` takes the most likely instead.
+    Agents of one network share compiled programs.
     """
 
-    def __init__(self, network: Any, params: Any, deterministic: bool = False):
-        self._network, self._params = network, params
-        self._constants = network.apply(params, method="step_constants")
-        self._deterministic = deterministic
+    params: Any
+    constants: Any
+    network: Any = struct.field(pytree_node=False)
+    deterministic: bool = struct.field(pytree_node=False, default=False)
+
+    @classmethod
+    def make(cls, network: Any, params: Any, deterministic: bool = False) -> "AgentPolicy":
+        constants = network.apply(params, method="step_constants")
+        return cls(params, constants, network, deterministic)
 
     def init_carry(self, n: int) -> Any:
-        return self._network.init_carry(n)
+        return self.network.init_carry(n)
 
     def act(self, carry, obs, reset, key):
-        carry, policy, _ = self._network.apply(
-            self._params, self._constants, carry, obs, reset, method="step"
+        carry, policy, _ = self.network.apply(
+            self.params, self.constants, carry, obs, reset, method="step"
         )
-        return carry, policy.mode() if self._deterministic else policy.sample(key)
+        return carry, policy.mode() if self.deterministic else policy.sample(key)
 
 
 def load(run: RunFolder, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:
@@ -40,21 +48,40 @@ def load(run: RunFolder, deterministic: bool = False) -> tuple[AgentPolicy, Trai
     """
     trainer = Trainer(run.config)
     update, agent = run.checkpoints.restore(trainer.state_shapes().agent())
-    return AgentPolicy(trainer.network, agent["params"], deterministic), trainer, update
+    return AgentPolicy.make(trainer.network, agent["params"], deterministic), trainer, update
 
 
-def evaluate(run: RunFolder, protocol: str, deterministic: bool = False) -> dict[str, Any]:
-    """What `evaluation.json` of a run holds.
+def evaluate(
+    run: RunFolder, protocol: str, deterministic: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """Measure a run's last checkpoint; returns what was written as its evaluation.json.
+
+    What is finished is kept in evaluation.partial: a stopped evaluation goes on there.
+
+    Args:
+        overwrite: replace an evaluation that is already there, and forget an unfinished one.
 
     Raises:
-        ValueError: unknown protocol.
-        RunError: without a usable checkpoint.
+        ValueError: unknown protocol, or an unfinished evaluation of something else.
+        RunError: without a usable checkpoint, or with an evaluation that is not to be
+            replaced; or if the run's environment has no splits to evaluate on.
     """
     chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
+    path = run.path / "evaluation.json"
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists; replace it with --overwrite")
     policy, trainer, update = load(run, deterministic)
     config = run.config
-    with console.status("evaluating") as status:
-        return evaluation.evaluate(
+    if not isinstance(trainer.env, metaenvs.RandomProjection):
+        raise RunError(
+            f"{run.path} was trained on {config.env}, which has no projections and no held-out "
+            "tasks; protocols are for RandomProjection suites"
+        )
+    partial = path.with_suffix(".partial")
+    if overwrite:
+        partial.unlink(missing_ok=True)
+    with EvaluationProgress() as progress:
+        result = evaluation.evaluate(
             policy,
             config.env,
             chosen,
@@ -69,13 +96,9 @@ def evaluate(run: RunFolder, protocol: str, deterministic: bool = False) -> dict
                 "config": configs.fingerprint(config),
                 "deterministic": deterministic,
             },
-            progress=lambda line: status.update(f"evaluating {line}"),
+            partial=partial,
+            progress=progress.show,
         )
-
-
-def write(result: dict[str, Any], path: Path) -> list[Path]:
-    """Write an evaluation and its picture beside it; returns the files written."""
     evaluation.save(result, path)
-    picture = path.with_name("adaptation.png")
-    adaptation.save(result, picture)
-    return [path, picture]
+    partial.unlink()
+    return result

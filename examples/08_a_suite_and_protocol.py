@@ -1,7 +1,7 @@
 """A suite of your own, made by its id from then on, and a frozen protocol to measure it by."""
 
 import metaenvs
-from metaenvs.evaluation import PROTOCOLS, Cell, Protocol, RandomPolicy, evaluate, find
+from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, RandomPolicy, evaluate, find
 from metaenvs.suites import Suite
 
 POLES = Suite(
@@ -18,9 +18,9 @@ POLES = Suite(
 # Whoever changes one of these numbers gives the protocol another id.
 POLES_EVAL = Protocol(
     id="poles-v0-eval1",
-    cells=(Cell("train", "permutation"), Cell("held_out", "permutation")),
+    conditions=(Condition("fresh"), Condition("identity", projection="identity")),
     trials_per_task=16,
-    episodes_per_trial=2,
+    episodes=2,
 )
 
 
@@ -30,9 +30,9 @@ def main() -> None:
     env, params = metaenvs.make("Poles-v0", split="held_out")
     print(f"{env.name}: observation {env.observation_size}, trials of {env.trial_length(params)}")
     result = evaluate(RandomPolicy(env.action_size), "Poles-v0", "poles-v0-eval1")
-    for cell in POLES_EVAL.cells:
-        for task, row in find(result, cell.name, "agent")["tasks"].items():
-            print(f"{cell.name:22s} {task:20s} return {row['return']}")
+    for cell in ("train/fresh", "held_out/fresh", "train/identity", "held_out/identity"):
+        for task, row in find(result, cell, "agent")["tasks"].items():
+            print(f"{cell:22s} {task:20s} return {row['return']}")
 
 
 if __name__ == "__main__":

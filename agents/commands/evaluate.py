@@ -5,14 +5,13 @@ from pathlib import Path
 
 import tyro
 
-from agents.errors import RunError
-
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateCommand:
     """Measure a run's last checkpoint by a protocol.
 
-    Prints the table, writes evaluation.json and adaptation.png into the run folder.
+    Prints tables, writes evaluation.json and adaptation.png into the run folder. Stopped, it
+    goes on where it was when it is called again.
     """
 
     run: tyro.conf.Positional[Path]
@@ -28,15 +27,15 @@ class EvaluateCommand:
 def main(argv: list[str]) -> None:
     command = tyro.cli(EvaluateCommand, args=argv, prog="metaenvs evaluate")
     # After the arguments are read: these import jax.
-    from agents import evaluate
-    from agents.console import console, show_evaluation
+    from agents import evaluate, evaluation_view
+    from agents.console import console
     from agents.run_folder import RunFolder
+    from metaenvs.rendering import adaptation
 
     run = RunFolder.open(command.run)
-    path = run.path / "evaluation.json"
-    if path.exists() and not command.overwrite:
-        raise RunError(f"{path} exists; replace it with --overwrite")
-    result = evaluate.evaluate(run, command.protocol, command.deterministic)
-    show_evaluation(result)
-    for file in evaluate.write(result, path):
+    result = evaluate.evaluate(run, command.protocol, command.deterministic, command.overwrite)
+    evaluation_view.show(result)
+    picture = run.path / "adaptation.png"
+    adaptation.save(result, picture)
+    for file in (run.path / "evaluation.json", picture):
         console.print(f"wrote {file}", soft_wrap=True)

@@ -14,31 +14,31 @@ _STYLES = {
     "agent": ("#0072B2", "-"),
     "carry wiped every episode": ("#009E73", "--"),
     "carry wiped every step": ("#D55E00", "-."),
+    "projection redrawn every episode": ("#CC79A7", "--"),
     "random": ("#777777", ":"),
 }
 
 
-def save(result: dict[str, Any], path: Path, projection: str | None = None) -> None:
-    """Draw every task of both splits behind fresh projections of one family.
+def save(result: dict[str, Any], path: Path, condition: str | None = None) -> None:
+    """Draw every task of every split under one condition, and all policies that were run.
 
     Args:
         result: an evaluation (`metaenvs.evaluation.evaluate`).
         path: of the PNG.
-        projection: the family (default: that of the protocol's first cell).
+        condition: of the protocol (default: its first, which has the controls).
     """
-    first = result["protocol"]["cells"][0]["projection"]
-    projection = first if projection is None else projection
-    cells = [
-        f"{cell['split']}/{cell['projection']}"
-        for cell in result["protocol"]["cells"]
-        if cell["projection"] == projection
+    condition = condition or result["protocol"]["conditions"][0]["name"]
+    entries = [
+        entry
+        for entry in result["cells"]
+        if entry["condition"] == condition and entry["policy"] == "agent"
     ]
-    tasks = {cell: [*find(result, cell, "agent")["tasks"], "mean"] for cell in cells}
+    tasks = {entry["cell"]: [*entry["tasks"], "mean"] for entry in entries}
     columns = max(len(names) for names in tasks.values())
-    figure = Figure(figsize=(3.0 * columns, 2.7 * len(cells) + 0.8), layout="constrained")
+    figure = Figure(figsize=(3.0 * columns, 2.7 * len(entries) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(cells), columns, squeeze=False)
-    for row, cell in zip(axes, cells, strict=True):
+    axes = figure.subplots(len(entries), columns, squeeze=False)
+    for row, cell in zip(axes, tasks, strict=True):
         for ax, task in zip(row, tasks[cell], strict=False):
             _panel(ax, result, cell, task)
         for ax in row[len(tasks[cell]) :]:
@@ -51,7 +51,7 @@ def save(result: dict[str, Any], path: Path, projection: str | None = None) -> N
     agent = result["agent"]
     figure.suptitle(
         f"{result['suite']}, {result['protocol']['id']}: {agent.get('memory', 'policy')} "
-        f"after {agent.get('steps', 0):,} steps, fresh {projection} projections "
+        f"after {agent.get('steps', 0):,} steps, {entries[0]['projection']} projections "
         "(bands: 95 % intervals; grey lines: ends of episodes; shaded: beyond training)",
         fontsize="small",
     )
@@ -59,20 +59,21 @@ def save(result: dict[str, Any], path: Path, projection: str | None = None) -> N
 
 
 def _panel(ax: Any, result: dict[str, Any], cell: str, task: str) -> None:
-    length = result["trial_length"]
-    episodes = result["protocol"]["episodes_per_trial"]
+    about = find(result, cell, "agent")
+    length, episodes = about["trial_length"], about["episodes"]
     for entry in result["cells"]:
         if entry["cell"] != cell:
             continue
         summary = entry["mean_over_tasks"] if task == "mean" else entry["tasks"][task]
         colour, line = _STYLES[entry["policy"]]
-        curve = {k: np.array([x[k] for x in summary["curve"]]) for k in ("mean", "low", "high")}
-        steps = (np.arange(len(curve["mean"])) + 0.5) * length / len(curve["mean"])
-        ax.plot(steps, curve["mean"], line, color=colour, label=entry["policy"], linewidth=1.4)
+        curve = {k: np.array([x[k] for x in summary["curve"]]) for k in ("value", "low", "high")}
+        steps = (np.arange(len(curve["value"])) + 0.5) * length / len(curve["value"])
+        ax.plot(steps, curve["value"], line, color=colour, label=entry["policy"], linewidth=1.4)
         ax.fill_between(steps, curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
     for k in range(1, episodes):
         ax.axvline(k * length / episodes, color="0.85", linewidth=0.8, zorder=0)
-    ax.axvspan(result["trained_episodes"] * length / episodes, length, color="0.95", zorder=-1)
+    trained = min(result["trained_episodes"], episodes)
+    ax.axvspan(trained * length / episodes, length, color="0.95", zorder=-1)
     ax.set_title(f"{cell.split('/')[0]}: {task}", fontsize="medium")
     ax.set_xlim(0, length)
     ax.set_ylim(bottom=0)

@@ -50,10 +50,17 @@ class Rollout:
     episode: np.ndarray
     episode_return: np.ndarray
 
-    def moments(self, every: int = 1) -> Iterator[Moment]:
-        """Every so many steps, from the start on."""
+    def times(self, episode: int | None = None) -> range:
+        """Indices of all times, or of those after the steps of one episode."""
+        if episode is None:
+            return range(len(self.reward))
+        here = np.flatnonzero(self.episode == episode)
+        return range(int(here[0]), int(here[-1]) + 1)
+
+    def moments(self, every: int = 1, episode: int | None = None) -> Iterator[Moment]:
+        """Every so many steps, of the whole or of one episode."""
         seen = self._scaled()
-        for t in range(0, len(self.reward), every):
+        for t in self.times(episode)[::every]:
             yield Moment(
                 state=jax.tree.map(lambda x, t=t: x[t], self.state),
                 action=self.action[t],
@@ -85,6 +92,7 @@ def roll_out(
     policy: Policy | None = None,
     steps: int | None = None,
     seed: int = 0,
+    episodes: int | None = None,
 ) -> Rollout:
     """The beginning of a trial of one task.
 
@@ -94,6 +102,8 @@ def roll_out(
         policy: see `metaenvs.evaluation.Policy` (default: uniformly random actions).
         steps: of the environment (default: 300, or the whole trial if that is shorter).
         seed: of the trial's projection, its initial states and the policy's samples.
+        episodes: of the trial, all of which are rolled out (default: as many as the
+            environment's trials have).
 
     Raises:
         ValueError: unknown task, none chosen, one without a scene, or `steps` beyond the
@@ -102,9 +112,10 @@ def roll_out(
     """
     env, name = _environment(env, task)
     task_id = env.task_names.index(name)
-    params = env.params_for(tasks=(name,))
+    params = env.params_for(tasks=(name,), episodes_per_trial=episodes)
     longest = env.trial_length(params)
-    steps = min(300, longest) if steps is None else steps
+    if steps is None:
+        steps = longest if episodes is not None else min(300, longest)
     if not 1 <= steps <= longest:
         raise ValueError(f"steps must be from 1 to {longest}, the trial's length, got {steps}")
     policy = RandomPolicy(env.action_size) if policy is None else policy
@@ -218,12 +229,23 @@ def save_gif(
         raise ValueError(f"every must be at least 1, got {every}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; replace it with overwrite=True")
-    rollout = roll_out(env, task, policy, steps, seed)
+    return write_gif(roll_out(env, task, policy, steps, seed), path, fps=fps, every=every)
+
+
+def write_gif(
+    rollout: Rollout,
+    path: Path,
+    *,
+    episode: int | None = None,
+    fps: int = 25,
+    every: int | None = None,
+) -> Path:
+    """Draw a rollout, or one episode of it; returns the path. See `save_gif`."""
     if every is None:
-        every = math.ceil((len(rollout.reward) - 1) / _FRAMES)
+        every = max(1, math.ceil((len(rollout.times(episode)) - 1) / _FRAMES))
     picture = Picture(rollout.task, rollout.params, rollout.observed)
-    images = [Image.fromarray(picture.draw(moment)) for moment in rollout.moments(every)]
-    _write(images, path, fps)
+    moments = rollout.moments(every, episode)
+    _write([Image.fromarray(picture.draw(moment)) for moment in moments], path, fps)
     return path
 
 

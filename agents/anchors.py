@@ -1,0 +1,261 @@
+"""The anchors of the normalised score: what random actions and an expert return.
+
+    python -m agents.anchors --out runs/anchors
+
+An expert is an agent trained on one task alone behind the `identity` projection, by our
+PPO; its most likely action is taken when it is measured. Training goes on where it was
+stopped. The table that the evaluation reads is then written anew, with what was measured
+now in the place of what it held before.
+"""
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from flax import struct
+
+import metaenvs
+from agents import evaluate, loop
+from agents.config import ModelConfig, PPOConfig, TrainConfig
+from agents.console import console
+from agents.run_folder import RunFolder
+from metaenvs import errors
+from metaenvs.evaluation import RandomPolicy, anchors, run_trials
+from metaenvs.statistics import Interval, interval
+from metaenvs.suites import SUITES
+
+OBS_SIZE, ACTION_SIZE = 12, 2
+EPISODES = 512
+TABLE = Path(anchors.__file__).with_name("anchors.json")
+SEED = 813
+"""Of the measured episodes; not the protocol's."""
+
+_MLP = ModelConfig(memory="mlp", layers=0, width=64, encoder=(64,), head=(64,))
+_GRU = ModelConfig(memory="gru", layers=1, width=64, encoder=(64,), head=(64,))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a task's expert is trained.
+
+    Attributes:
+        millions: of steps.
+        action_repeat: for how many control steps an action is held. It is a policy of the
+            same task without repeat, and explores better.
+        observe: what it sees besides the task.
+    """
+
+    millions: float
+    action_repeat: int = 4
+    learning_rate: float = 3e-3
+    gamma: float = 0.99
+    entropy_coef: float = 0.003
+    model: ModelConfig = _MLP
+    observe: tuple[str, ...] = ()
+
+    def config(self, task: str) -> TrainConfig:
+        """The settings of the run; its environment is made known by `_register`."""
+        per_step = 1 - self.gamma  # of a reward of 1 in every control step: values near 2.5
+        return TrainConfig(
+            env=_env_id(task),
+            observe=self.observe,
+            steps=round(self.millions * 1e6),
+            envs=64,
+            checkpoint_every=50,
+            keep_checkpoints=1,
+            model=self.model,
+            ppo=PPOConfig(
+                learning_rate=self.learning_rate,
+                gamma=self.gamma,
+                entropy_coef=self.entropy_coef,
+                reward_scale=2.5 * per_step / self.action_repeat,
+                minibatches=8,
+            ),
+        )
+
+
+RECIPES: dict[str, Recipe] = {
+    "ball_in_cup_catch": Recipe(8),
+    "cartpole_balance": Recipe(4),
+    "cartpole_swingup": Recipe(5, learning_rate=1e-3, gamma=0.98),
+    "finger_spin": Recipe(16, action_repeat=2),
+    "finger_turn_easy": Recipe(24, learning_rate=1e-3, entropy_coef=0.01),
+    "finger_turn_hard": Recipe(30, learning_rate=1e-3, entropy_coef=0.01),
+    "pendulum_swingup": Recipe(
+        5, action_repeat=8, learning_rate=1e-3, gamma=0.98, entropy_coef=0.02
+    ),
+    "point_mass_easy": Recipe(8),
+    # Every episode draws the directions in which the actuators push: without memory it
+    # cannot be solved.
+    "point_mass_hard": Recipe(20, model=_GRU, observe=("action",)),
+    "reacher_easy": Recipe(10),
+    "reacher_hard": Recipe(16),
+}
+
+
+def _env_id(task: str) -> str:
+    return f"Expert-{task}"
+
+
+def environment(
+    task: str, action_repeat: int, observe: tuple[str, ...] = ()
+) -> metaenvs.RandomProjection:
+    """One task as the `identity` cells of `RandomProjection-v0` show it, one episode a trial."""
+    return metaenvs.RandomProjection(
+        [task],
+        obs_size=OBS_SIZE,
+        action_size=ACTION_SIZE,
+        projection="identity",
+        action_repeat=action_repeat,
+        observe=observe,
+        splits={"train": (task,)},
+        name=_env_id(task),
+    )
+
+
+def _register(task: str, recipe: Recipe) -> None:
+    if _env_id(task) not in metaenvs.registered_envs:
+
+        def make(observe: tuple[str, ...]) -> metaenvs.RandomProjection:
+            return environment(task, recipe.action_repeat, observe)
+
+        metaenvs.register(_env_id(task), make)
+
+
+def train(task: str, out: Path) -> RunFolder:
+    """The run of a task's expert, trained to its end."""
+    recipe = RECIPES[task]
+    _register(task, recipe)
+    run = RunFolder.resume(out / task, recipe.config(task))
+    if not loop.train(run):
+        raise KeyboardInterrupt
+    return run
+
+
+class Held(struct.PyTreeNode):
+    """A policy each of whose actions is held for `repeat` steps."""
+
+    policy: Any
+    repeat: int = struct.field(pytree_node=False)
+
+    def init_carry(self, n: int) -> Any:
+        return self.policy.init_carry(n), jnp.zeros((n, ACTION_SIZE)), jnp.zeros(n, jnp.int32)
+
+    def act(self, carry, obs, reset, key):
+        held, action, count = carry
+        count = jnp.where(reset, 0, count)
+        new, fresh = self.policy.act(held, obs, reset, key)
+        acts = count % self.repeat == 0
+
+        def choose(new, old):
+            return jnp.where(acts.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+        action = choose(fresh, action)
+        return (jax.tree.map(choose, new, held), action, count + 1), action
+
+
+def measure(policy: Any, env: metaenvs.RandomProjection, episodes: int = EPISODES) -> Interval:
+    """The return of an episode, over `episodes` of them."""
+    trials = run_trials(policy, env, env.task_names, trials_per_task=episodes, seed=SEED)
+    return interval(trials.returns_by_episode(1)[None, ..., 0])
+
+
+def settings(task: str) -> list[tuple[int, int]]:
+    """Action repeat and control steps per episode under which suites use a task."""
+    found = set()
+    for suite in SUITES.values():
+        if task in suite.train + suite.held_out:
+            env = suite.make()
+            found.add((env.action_repeat, anchors.control_steps(env, task)))
+    return sorted(found)
+
+
+def entries(task: str, run: RunFolder) -> list[dict[str, Any]]:
+    """The lines of the table for a task, one for each setting that its expert can act in."""
+    recipe = RECIPES[task]
+    policy, trainer, update = evaluate.load(run, deterministic=True)
+    out = []
+    for action_repeat, steps in settings(task):
+        if recipe.action_repeat % action_repeat:
+            continue
+        env = environment(task, action_repeat, recipe.observe)
+        expert = Held(policy, recipe.action_repeat // action_repeat)
+        out.append(
+            {
+                "task": task,
+                "control_steps": steps,
+                "action_repeat": action_repeat,
+                "random": dataclasses.asdict(measure(RandomPolicy(ACTION_SIZE), env)),
+                "expert": dataclasses.asdict(measure(expert, env)),
+                "episodes": EPISODES,
+                "trained": {
+                    "steps": update * trainer.steps_per_update,
+                    "seed": run.config.seed,
+                    "seconds": round(sum(line["seconds"] for line in run.read_metrics())),
+                    **_recipe_as_json(recipe),
+                },
+                "date": datetime.date.today().isoformat(),
+                "versions": {"metaenvs": metaenvs.__version__, "jax": jax.__version__},
+            }
+        )
+    return out
+
+
+def _recipe_as_json(recipe: Recipe) -> dict[str, Any]:
+    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    del values["millions"]
+    return values | {"model": recipe.model.memory, "observe": list(recipe.observe)}
+
+
+def write(found: list[dict[str, Any]], path: Path) -> None:
+    """Put the lines into the table at `path`; others stay as they are."""
+    key = ("task", "control_steps", "action_repeat")
+    table = {tuple(line[k] for k in key): line for line in _read(path)}
+    table |= {tuple(line[k] for k in key): line for line in found}
+    content = {
+        "command": "python -m agents.anchors",
+        "anchors": [table[k] for k in sorted(table)],
+    }
+    unfinished = path.with_suffix(".writing")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return list(json.loads(path.read_text())["anchors"]) if path.exists() else []
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train the experts of the normalised score, measure them and random actions."""
+
+    out: Path
+    """Folder of the experts' runs."""
+    tasks: tuple[str, ...] = tuple(RECIPES)
+    """Tasks to measure."""
+    table: Path = TABLE
+    """The table to write the anchors into."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    command = tyro.cli(Command, args=argv, prog="python -m agents.anchors", description=__doc__)
+    for task in command.tasks:
+        errors.lookup(RECIPES, task, "task with a recipe")
+    for task in command.tasks:
+        found = entries(task, train(task, command.out))
+        write(found, command.table)
+        for line in found:
+            console.print(
+                f"{task}, action repeat {line['action_repeat']}: random "
+                f"{line['random']['value']:.1f}, expert {line['expert']['value']:.1f}",
+                soft_wrap=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What a report is made of: runs read from disk, and grouped where only their seed differs."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents import config as configs
+from agents.config import TrainConfig
+from agents.run_folder import RunFolder
+from metaenvs import evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder, or an evaluation alone (of an agent that is not ours, say).
+
+    Attributes:
+        name: of the folder or file.
+        result: what its evaluation.json holds.
+        folder: None for an evaluation alone.
+        metrics: lines of metrics.jsonl.
+    """
+
+    name: str
+    result: dict[str, Any]
+    folder: RunFolder | None
+    metrics: tuple[dict[str, Any], ...]
+
+    @property
+    def config(self) -> TrainConfig | None:
+        return self.folder.config if self.folder else None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """By dotted name, for comparison: of the run, or what its evaluation says of it."""
+        if self.config is None:
+            return dict(self.result["agent"])
+        return configs.flat(self.config)
+
+    @property
+    def about(self) -> str:
+        """A line on what it is."""
+        agent = self.result["agent"]
+        parts = [str(agent[k]) for k in ("preset", "memory") if k in agent]
+        if "steps" in agent:
+            parts.append(f"{agent['steps']:,} steps")
+        return ", ".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """Runs that differ in their seed only, as one."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        n = len(self.runs)
+        return self.name if n == 1 else f"{self.name} ({n} seeds)"
+
+    @cached_property
+    def results(self) -> tuple[dict[str, Any], ...]:
+        return tuple(run.result for run in self.runs)
+
+    def tasks(self, cell: str) -> tuple[str, ...]:
+        return tuple(evaluation.find(self.results[0], cell, "agent")["tasks"])
+
+    def returns(self, cell: str, policy: str = "agent") -> np.ndarray:
+        """`[runs, tasks, trials, episodes]` raw."""
+        entries = [evaluation.find(result, cell, policy) for result in self.results]
+        return np.array(
+            [[task["returns"] for task in entry["tasks"].values()] for entry in entries], float
+        )
+
+    def scores(self, cell: str, policy: str = "agent") -> np.ndarray | None:
+        """`[runs, tasks, trials, episodes]` normalised; None where an anchor is missing."""
+        anchors = self.results[0]["anchors"]
+        tasks = self.tasks(cell)
+        if any(task not in anchors for task in tasks):
+            return None
+        zero, one = (
+            np.array([anchors[task][which]["value"] for task in tasks])[:, None, None]
+            for which in ("random", "expert")
+        )
+        return (self.returns(cell, policy) - zero) / (one - zero)
+
+
+def load(paths: Sequence[Path]) -> list[Run]:
+    """Read run folders and evaluation files.
+
+    Raises:
+        ValueError: if a file is no evaluation, or if the evaluations are not comparable.
+        RunError: if a folder holds no run.
+    """
+    runs = [_load(path) for path in paths]
+    evaluation.check_comparable([run.result for run in runs], [str(path) for path in paths])
+    return runs
+
+
+def _load(path: Path) -> Run:
+    if path.is_file():
+        name = path.parent.name if path.name == "evaluation.json" else path.stem
+        return Run(name, evaluation.load(path), None, ())
+    folder = RunFolder.open(path)
+    result = evaluation.load(path / "evaluation.json")
+    metrics = tuple(folder.read_metrics()) if folder.metrics_path.exists() else ()
+    return Run(path.resolve().name, result, folder, metrics)
+
+
+def group(runs: Sequence[Run]) -> list[Agent]:
+    """Runs with the same settings but for the seed become one agent."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = {k: v for k, v in run.settings.items() if k not in ("seed", "run", "config")}
+        alone = {} if run.config else {"name": run.name}
+        key = json.dumps([settings, alone, run.result["agent"].get("steps")], default=list)
+        groups.setdefault(key, []).append(run)
+    return [Agent(_name(members), tuple(members)) for members in groups.values()]
+
+
+def _name(runs: Sequence[Run]) -> str:
+    """What the names of the runs have in common, less a trailing word for the seed."""
+    if len(runs) == 1:
+        return runs[0].name
+    common = runs[0].name
+    for run in runs:
+        while not run.name.startswith(common):
+            common = common[:-1]
+    return common.removesuffix("seed").rstrip("-_. ") or runs[0].name
+
+
+def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Settings in which the runs differ: the value in each."""
+    settings = [run.settings for run in runs]
+    names = dict.fromkeys(name for each in settings for name in each)
+    rows = {name: [each.get(name, "") for each in settings] for name in names}
+    return {name: row for name, row in rows.items() if any(x != row[0] for x in row)}

@@ -1,0 +1,104 @@
+"""The tables of a report: the same rows as HTML, CSV and LaTeX."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from agents.report import published
+from agents.report.runs import Agent
+from metaenvs import statistics
+from metaenvs.statistics import Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of text under a header; the first `labels` columns name the row."""
+
+    name: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    labels: int = 1
+
+    def csv(self) -> str:
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([self.header, *self.rows])
+        return out.getvalue()
+
+    def latex(self) -> str:
+        """A tabular in the style of the package booktabs."""
+        columns = "l" * self.labels + "r" * (len(self.header) - self.labels)
+        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(self.header)]
+        lines += [r"\midrule", *map(_latex_row, self.rows), r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
+
+
+_LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "-": "--", "±": r"$\pm$"}
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in cells) + r" \\"
+
+
+def summary(agents: Sequence[Agent]) -> Table:
+    """Every agent in every cell: returns and scores over tasks."""
+    header = ("cell", "agent", "return", "score", "IQM", "20th percentile", "gain", "area")
+    rows = []
+    for cell in cells(agents[0]):
+        for agent in agents:
+            own = agent.results[0]["own_episodes"]
+            raw = statistics.interval(agent.returns(cell)[..., :own].mean(-1))
+            row = [cell, agent.label, text(raw, 0)]
+            scores = agent.scores(cell)
+            if scores is None:
+                row += ["-"] * 5
+            else:
+                as_trained = scores[..., :own].mean(-1)
+                row += [text(statistics.interval(as_trained, f)) for f in AGGREGATES]
+                row.append(text(statistics.interval(scores[..., -1] - scores[..., 0])))
+                row.append(text(statistics.interval(scores.mean(-1))))
+            rows.append(tuple(row))
+    return Table("summary", header, tuple(rows), labels=2)
+
+
+AGGREGATES = tuple(statistics.AGGREGATES.values())
+
+
+def by_task(agents: Sequence[Agent], cell: str) -> Table:
+    """Every task of a cell: all controls of all agents, and what was published."""
+    suite = agents[0].results[0]["suite"]
+    own = agents[0].results[0]["own_episodes"]
+    names, columns = [], []
+    for agent in agents:
+        for policy in policies(agent, cell):
+            names.append(agent.label if policy == "agent" else f"{agent.label}: {policy}")
+            returns = agent.returns(cell, policy)[..., :own].mean(-1)
+            rows = [text(statistics.interval(returns[:, [i]]), 0) for i in range(returns.shape[1])]
+            columns.append([*rows, text(statistics.interval(returns), 0)])
+    tasks = agents[0].tasks(cell)
+    if suite == published.SUITE:
+        for memory in ("S5", "LSTM", "MLP"):
+            values = [published.RETURNS[task][memory] for task in tasks]
+            names.append(f"{published.PAPER}: {memory}")
+            columns.append([f"{x:.0f}" for x in [*values, np.mean(values)]])
+    lines = tuple(
+        (task, *(column[i] for column in columns)) for i, task in enumerate([*tasks, "mean"])
+    )
+    return Table(f"returns_{cell.replace('/', '_')}", ("task", *names), lines)
+
+
+def cells(agent: Agent) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry["cell"] for entry in agent.results[0]["cells"]))
+
+
+def policies(agent: Agent, cell: str) -> tuple[str, ...]:
+    """Names of what was run in a cell: the agent, then its controls."""
+    return tuple(e["policy"] for e in agent.results[0]["cells"] if e["cell"] == cell)
+
+
+def text(value: Interval, digits: int = 2) -> str:
+    """The value and its 95 % interval."""
+    shown = [f"{x:.{digits}f}" for x in (value.value, value.low, value.high)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -1,0 +1,134 @@
+"""The report: complete, self-contained, and careful with what is there."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from agents import cli, report
+from agents.errors import RunError
+from agents.report import runs, tables
+from metaenvs import evaluation
+from metaenvs.evaluation import PROTOCOLS, measure
+
+TASKS = {"train": ("cartpole_swingup", "reacher_easy"), "held_out": ("pendulum_swingup",)}
+
+
+def made_up(name, level, seed):
+    """A valid result of an agent whose returns lie about `level`."""
+    rng = np.random.default_rng(seed)
+    anchor = {
+        "random": {"value": 10.0, "low": 9.0, "high": 11.0},
+        "expert": {"value": 910.0, "low": 900.0, "high": 920.0},
+    }
+    line = measure.Anchor(*(measure.Interval(**x) for x in anchor.values()))
+    known = dict.fromkeys(TASKS["train"] + TASKS["held_out"], line)
+    protocol = PROTOCOLS["rp-v0-eval1"].as_json()
+    cells = []
+    for condition in protocol["conditions"]:
+        for policy in ("agent", *(c["name"] for c in condition["controls"])):
+            for split in condition["splits"]:
+                entry = {
+                    "cell": f"{split}/{condition['name']}",
+                    "split": split,
+                    "condition": condition["name"],
+                    "projection": "orthogonal",
+                    "policy": policy,
+                    "episodes": 4,
+                    "trial_length": 1000,
+                    "tasks": {},
+                }
+                returns = rng.normal(level, 30, (len(TASKS[split]), 8, 4))
+                curve = np.repeat(returns / 250, 10, axis=-1)
+                scores = np.stack(
+                    [known[t].score(r) for t, r in zip(TASKS[split], returns, strict=True)]
+                )
+                for i, task in enumerate(TASKS[split]):
+                    summary = measure._summary(returns[i : i + 1], curve[i : i + 1], 2)
+                    score = measure._score(scores[i : i + 1], 2)
+                    entry["tasks"][task] = summary | {
+                        "returns": returns[i].tolist(),
+                        "score": score,
+                    }
+                entry["mean_over_tasks"] = measure._summary(returns, curve, 2)
+                entry["mean_over_tasks"]["score"] = measure._score(scores, 2)
+                cells.append(entry)
+    return {
+        "schema": evaluation.SCHEMA,
+        "protocol": protocol,
+        "suite": "RandomProjection-Lite-v0",
+        "own_episodes": 2,
+        "trained_episodes": 2,
+        "observe": [],
+        "agent": {"run": name, "memory": "<b>s5</b>", "steps": 1000},
+        "anchors": {task: anchor for task in known},
+        "versions": {"metaenvs": "0", "jax": "0", "python": "3", "backend": "cpu"},
+        "cells": cells,
+    }
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    paths = [folder / f"agent{i}.json" for i in range(6)]
+    for i, path in enumerate(paths):
+        evaluation.save(made_up(path.stem, 200.0 + 100 * i, i), path)
+    return paths
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_the_page_is_complete_and_asks_nothing_of_the_network(results, n, tmp_path):
+    page, *files = report.write(results[:n], tmp_path)
+    text = page.read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|<script|<link", text)
+    assert "default-src 'none'" in text
+    assert "&lt;b&gt;s5" in text and "<b>s5" not in text
+    for i in range(n):
+        assert f"agent{i}" in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    for reference in re.findall(r'(?:href="|url\()#([^")]+)', text):
+        assert reference in ids
+    names = {file.name for file in files}
+    assert {"adaptation.pdf", "returns.png", "summary.csv", "summary.tex"} <= names
+    assert ("improvement.png" in names) == (n > 1)
+    rows = list(csv.DictReader((tmp_path / "report/tables/summary.csv").read_text().splitlines()))
+    row = next(r for r in rows if (r["cell"], r["agent"]) == ("train/fresh", "agent0"))
+    value = json.loads(results[0].read_text())["cells"][0]["mean_over_tasks"]["return"]["value"]
+    assert row["return"].startswith(f"{value:.0f} [")
+
+
+def test_tables_are_valid_latex_rows():
+    table = tables.Table("x", ("a_b", "50 %"), (("c&d", "1 [0, 2]"),))
+    assert r"a\_b & 50 \% \\" in table.latex() and r"c\&d & 1 [0, 2] \\" in table.latex()
+
+
+def test_seeds_are_one_agent(results):
+    loaded = runs.load(results[:2])
+    assert [agent.label for agent in runs.group(loaded)] == ["agent0", "agent1"]
+    pooled = runs.Agent("agent", tuple(loaded))
+    assert pooled.label == "agent (2 seeds)"
+    assert pooled.returns("train/fresh").shape == (2, 2, 8, 4)
+    score = (pooled.returns("train/fresh") - 10.0) / 900.0
+    np.testing.assert_allclose(pooled.scores("train/fresh"), score)
+
+
+def test_what_cannot_be_reported_is_refused(results, tmp_path, capsys):
+    other = json.loads(results[0].read_text()) | {"suite": "RandomProjection-v0"}
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match=r"cannot be compared, their suite differ"):
+        report.write([results[0], path], tmp_path)
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(RunError, match=r"report.html exists; replace it with --overwrite"):
+        report.write(results[:1], tmp_path)
+    assert (tmp_path / "report.html").read_text() == "mine"
+    for argv, message in (
+        (["report"], "at least one run folder"),
+        (["report", str(results[0]), str(results[1])], "--out FOLDER"),
+        (["report", str(tmp_path / "nowhere"), "--out", str(tmp_path)], "no run folder"),
+    ):
+        assert cli.main(argv) == 2
+        assert message in capsys.readouterr().err
