@@ -128,7 +128,7 @@ def test_what_cannot_be_reported_is_refused(results, tmp_path, capsys):
     for argv, message in (
         (["report"], "at least one run folder"),
         (["report", str(results[0]), str(results[1])], "--out FOLDER"),
-        (["report", str(tmp_path / "nowhere"), "--out", str(tmp_path)], "no run folder"),
+        (["report", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x")], "no run folder"),
     ):
         assert cli.main(argv) == 2
         assert message in capsys.readouterr().err
