@@ -11,15 +11,16 @@ from agents.errors import RunError
 
 @dataclasses.dataclass(frozen=True)
 class RenderCommand:
-    """Draw a trial of one task as an animated GIF.
+    """Draw a trial of one task: a GIF, or for Brax's tasks an HTML page.
 
-    Above is the task, below what the agent sees of it.
+    In the GIF above is the task, below what the agent sees of it. The page is Brax's own
+    viewer, whose scripts come from the net when it is opened.
     """
 
     task: str
     """Name of the task; `metaenvs list` shows all."""
     out: Path
-    """The GIF to write."""
+    """The file to write, .gif or .html."""
     run: Path | None = None
     """Folder of the run whose agent acts, in the suite it was trained on; by default
     actions are random."""
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> None:
     from agents import evaluate
     from agents.console import console
     from agents.run_folder import RunFolder
-    from metaenvs.rendering import animation
+    from metaenvs.rendering import animation, brax_page
 
     if command.out.exists() and not command.overwrite:
         raise RunError(f"{command.out} exists; replace it with --overwrite")
@@ -56,7 +57,8 @@ def main(argv: list[str]) -> None:
     elif command.suite is not None:
         env, _ = metaenvs.make(command.suite)
     with console.status(f"drawing {command.task}"):
-        animation.save_gif(
+        save = brax_page.save_page if command.out.suffix == ".html" else animation.save_gif
+        save(
             env,
             command.out,
             task=command.task,

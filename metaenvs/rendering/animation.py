@@ -106,8 +106,7 @@ def roll_out(
             environment's trials have).
 
     Raises:
-        ValueError: unknown task, none chosen, one without a scene, or `steps` beyond the
-            trial's end.
+        ValueError: unknown task, none chosen, or `steps` beyond the trial's end.
         TypeError: `env` is something else.
     """
     env, name = _environment(env, task)
@@ -174,7 +173,7 @@ def roll_out(
 def _environment(
     env: RandomProjection | Task | str, task: str | None
 ) -> tuple[RandomProjection, str]:
-    """A trial environment and the name of a task of it that can be drawn."""
+    """A trial environment and the name of a task of it."""
     if not isinstance(env, RandomProjection):
         alone = tasks.make(env) if isinstance(env, str) else env
         if not isinstance(alone, Task):
@@ -191,7 +190,6 @@ def _environment(
             raise ValueError(f"say which task: one of {', '.join(env.task_names)}")
         task = env.task_names[0]
     env.params_for(tasks=(task,))  # refuses an unknown one
-    scenes.find(env.tasks.tasks[env.task_names.index(task)])
     return env, task
 
 
@@ -229,6 +227,8 @@ def save_gif(
         raise ValueError(f"every must be at least 1, got {every}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; replace it with overwrite=True")
+    env, task = _environment(env, task)
+    scenes.find(env.tasks.tasks[env.task_names.index(task)])  # before the work, not after
     return write_gif(roll_out(env, task, policy, steps, seed), path, fps=fps, every=every)
 
 

@@ -60,7 +60,10 @@ def find(task: Task) -> Scene:
         if kind in SCENES:
             return SCENES[kind]
     choices = ", ".join(drawable())
-    raise ValueError(f"task {task.name!r} has no scene to draw. Drawable tasks: {choices}")
+    raise ValueError(
+        f"task {task.name!r} has no scene to draw as a GIF. Drawable tasks: {choices}. "
+        "Brax's tasks are drawn as a page: give a file that ends in .html"
+    )
 
 
 def drawable() -> tuple[str, ...]:
