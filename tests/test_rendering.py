@@ -1,7 +1,11 @@
 """Pictures: where parts lie, against dm_control's models; what a GIF holds."""
 
 import ast
+import base64
+import json
 import pathlib
+import re
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +17,7 @@ from PIL import Image
 
 import metaenvs
 from metaenvs import tasks
-from metaenvs.rendering import animation, frames, scenes
+from metaenvs.rendering import animation, brax_page, frames, scenes
 from metaenvs.tasks.base import Task
 from metaenvs.tasks.pendulum import Pendulum, PendulumParams
 
@@ -308,6 +312,21 @@ def test_bad_input_is_named(short, tmp_path):
     with pytest.raises(ValueError, match=r"'brick' has no scene.*Drawable tasks: acrobot_swingup"):
         scenes.find(Task("brick", None))
     assert not path.exists()
+
+
+def test_a_brax_trial_becomes_a_page(tmp_path):
+    path = brax_page.save_page("brax_inverted_pendulum", tmp_path / "pole.html", steps=5)
+    packed = re.search(r'var system = "([^"]+)"', path.read_text()).group(1)
+    content = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert len(content["states"]["x"]) == 6  # the start and five steps
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        brax_page.save_page("brax_inverted_pendulum", path)
+    with pytest.raises(ValueError, match=r"end in \.html, got 'a\.gif'"):
+        brax_page.save_page("brax_inverted_pendulum", "a.gif")
+    with pytest.raises(ValueError, match=r"'brax_inverted_pendulum' has no scene.*\.html"):
+        animation.save_gif("brax_inverted_pendulum", tmp_path / "pole.gif")
+    with pytest.raises(ValueError, match=r"'pendulum_swingup' is no task of Brax"):
+        brax_page.save_page("pendulum_swingup", tmp_path / "other.html", steps=1)
 
 
 def test_importing_the_package_leaves_rendering_alone():
