@@ -33,6 +33,7 @@ MODELS = ("s5", "lstm", "gru", "mlp")
 LENGTHS = (8, 32, 128, 512)
 MEMORY_UPDATES = 200
 CARTPOLE_MODELS = ("s5", "gru", "mlp")
+CARTPOLE_STEPS = 2_000_000
 CARTPOLE_EPISODES = 32
 CARTPOLE_TRIALS = 64
 PAPER_CARTPOLE = {
@@ -67,8 +68,10 @@ def runs() -> Iterator[tuple[str, list[str]]]:
             flags = [*memory_length_flags(length), f"--model.memory={model}", "--seeds=2"]
             yield f"memory-length/{length}-{model}", flags
     for model in CARTPOLE_MODELS:
-        flags = ["--preset=stateless-cartpole-cpu", f"--model.memory={model}", "--seeds=3"]
-        yield f"stateless-cartpole/{model}", flags
+        for seed in range(3):
+            flags = ["--preset=stateless-cartpole-cpu", f"--steps={CARTPOLE_STEPS}"]
+            flags += [f"--model.memory={model}", f"--seed={seed}"]
+            yield f"stateless-cartpole/{model}/seed{seed}", flags
     for model in POPGYM_MODELS:
         flags = ["--preset=popgym-cpu", f"--env={POPGYM_ENV}", *POPGYM_FLAGS]
         flags += ["--checkpoint-every=500", f"--model.memory={model}", "--seeds=3"]
@@ -239,7 +242,7 @@ def cartpole_part(results: dict[str, Any]) -> str:
     return f"""## StatelessCartPole in context
 
 `RandomProjection-StatelessCartPole-v0`: trials of 16 episodes in training, {CARTPOLE_EPISODES} in
-evaluation. Preset `stateless-cartpole-cpu`: 3 million steps, 3 seeds. Final checkpoints,
+evaluation. Preset `stateless-cartpole-cpu`: {CARTPOLE_STEPS:,} steps, 3 seeds. Final checkpoints,
 {CARTPOLE_TRIALS} trials per seed; mean return by episode. The paper's figures are read from its
 plot, and had a larger budget.
 
