@@ -73,9 +73,10 @@ def runs() -> Iterator[tuple[str, list[str]]]:
             flags += [f"--model.memory={model}", f"--seed={seed}"]
             yield f"stateless-cartpole/{model}/seed{seed}", flags
     for model in POPGYM_MODELS:
-        flags = ["--preset=popgym-cpu", f"--env={POPGYM_ENV}", *POPGYM_FLAGS]
-        flags += ["--checkpoint-every=500", f"--model.memory={model}", "--seeds=3"]
-        yield f"repeat-previous/{model}", flags
+        for seed in range(3):
+            flags = ["--preset=popgym-cpu", f"--env={POPGYM_ENV}", *POPGYM_FLAGS]
+            flags += ["--checkpoint-every=500", f"--model.memory={model}", f"--seed={seed}"]
+            yield f"repeat-previous/{model}/seed{seed}", flags
 
 
 def train(root: Path) -> None:
