@@ -114,7 +114,7 @@ def time_updates(root: Path) -> None:
             trainer = Trainer(config)
             state, _ = jax.block_until_ready(trainer.update(trainer.init()))
             seconds = []
-            for _ in range(5):
+            for _ in range(3):
                 start = time.perf_counter()
                 state, _ = jax.block_until_ready(trainer.update(state))
                 seconds.append(time.perf_counter() - start)
@@ -216,7 +216,7 @@ left, as bsuite's does."""
         text += f"""
 
 Milliseconds of an update (64 episodes of acting, 4 epochs of learning) of one agent on the CPU,
-median of 5:
+median of 3:
 
 {table(["length", *names], rows)}"""
     return text
@@ -243,7 +243,7 @@ def cartpole_part(results: dict[str, Any]) -> str:
     return f"""## StatelessCartPole in context
 
 `RandomProjection-StatelessCartPole-v0`: trials of 16 episodes in training, {CARTPOLE_EPISODES} in
-evaluation. Preset `stateless-cartpole-cpu`: {CARTPOLE_STEPS:,} steps, 3 seeds. Final checkpoints,
+evaluation. Preset `stateless-cartpole-cpu`: {CARTPOLE_STEPS:,} steps. Final checkpoints,
 {CARTPOLE_TRIALS} trials per seed; mean return by episode. The paper's figures are read from its
 plot, and had a larger budget.
 
@@ -273,7 +273,7 @@ def popgym_part(results: dict[str, Any]) -> str:
     return f"""## RepeatPrevious
 
 `{POPGYM_ENV}` (name the card of 32 steps ago; returns in [-1, 1]). Preset `popgym-cpu`
-with `{" ".join(POPGYM_FLAGS)}`, 3 seeds; the same
+with `{" ".join(POPGYM_FLAGS)}`; the same
 steps, width and layers for each model. An action is paid for at once, hence the short horizon.
 
 {table(["", "final return", "by seed", "MMER"], rows)}
