@@ -74,4 +74,4 @@ FAST = ("s5", "gru")
     ],
 )
 def test_a_cue_of_100_steps_ago_is_remembered(memory):
-    assert reward_100_steps_after_the_cue(memory, 100) > 0.95
+    assert reward_100_steps_after_the_cue(memory, 200) > 0.9
