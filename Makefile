@@ -40,7 +40,7 @@ wheel-check: .venv/.installed-release
 
 # Needs uv (https://docs.astral.sh/uv).
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --upgrade \
+	uv pip compile --universal --python-version 3.11 --extra dev --extra bench --extra docs --upgrade \
 		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 clean:
