@@ -21,8 +21,20 @@ class MemoryOptions:
     """S5: complex states per layer, after conjugate symmetry. Its own: width / 2."""
     blocks: int | None = None
     """S5: number of independent HiPPO systems the states start as."""
+    discretisation: str | None = None
+    """S5: zoh or bilinear."""
+    gate: str | None = None
+    """S5: half, full or none."""
+    norm: str | None = None
+    """S5: LayerNorm before a layer (pre) or after it (post)."""
     scan: str | None = None
-    """S5: how the recurrence is computed, a name in scan.METHODS or "auto"."""
+    """S5, RG-LRU: how the recurrence is computed, a name in scan.METHODS or auto."""
+    heads: int | None = None
+    """Transformer: attention heads."""
+    context: int | None = None
+    """Transformer: elements of a sequence that a layer can look back on."""
+    horizon: float | None = None
+    """GRU, LSTM: untrained units remember for 1 to so many steps."""
 
     def memory_options(self) -> dict[str, Any]:
         """The settings that are given, by name."""

@@ -8,10 +8,11 @@ import jax
 from agents import distributions, sequence_models
 from agents.config import ModelConfig
 from agents.moments import Moments
+from agents.sequence_models.linear import Dense
 
 
 def _dense(width: int, gain: float = 2**0.5) -> nn.Dense:
-    return nn.Dense(width, kernel_init=nn.initializers.orthogonal(gain))
+    return Dense(width, kernel_init=nn.initializers.orthogonal(gain))
 
 
 class _MLP(nn.Module):
@@ -112,7 +113,7 @@ def make(config: ModelConfig, action_space: Any) -> ActorCritic:
     """The network that `config` describes.
 
     Raises:
-        ValueError: unknown memory, a setting that it lacks, or too few `params`.
+        ValueError: unknown memory, a setting that it lacks or refuses, or too few `params`.
         TypeError: an action space over which there is no policy.
     """
     distributions.of_space(action_space)
@@ -124,6 +125,7 @@ def make(config: ModelConfig, action_space: Any) -> ActorCritic:
     def memory() -> Any:
         return sequence_models.make(config.memory, width=width, **fields)
 
+    sequence_models.count_parameters(memory())  # sets it up: a bad setting is refused here
     return ActorCritic(
         memory(),
         action_space,

@@ -5,15 +5,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from agents.sequence_models.base import SequenceModel, wipe
 from agents.sequence_models.gru import GRU
 from agents.sequence_models.lstm import LSTM
 from agents.sequence_models.mlp import MLP
+from agents.sequence_models.rglru import RGLRU
 from agents.sequence_models.s5 import S5
+from agents.sequence_models.transformer import Transformer
 from metaenvs import errors
 
-MODELS: dict[str, type[SequenceModel]] = {"s5": S5, "gru": GRU, "lstm": LSTM, "mlp": MLP}
+MODELS: dict[str, type[SequenceModel]] = {
+    "s5": S5,
+    "gru": GRU,
+    "lstm": LSTM,
+    "transformer": Transformer,
+    "rglru": RGLRU,
+    "mlp": MLP,
+}
 
 
 def make(name: str, /, **fields: Any) -> SequenceModel:
@@ -47,22 +57,20 @@ def width_for(name: str, params: int, /, **fields: Any) -> int:
     """
     multiple = make(name, **fields).width_multiple
 
-    def count(k: int) -> int:
-        return count_parameters(make(name, width=k * multiple, **fields))
+    def count(k: float) -> int:
+        return count_parameters(make(name, width=int(k) * multiple, **fields))
 
-    if count(1) > params:
+    smallest = count(1)
+    if smallest > params:
         raise ValueError(
-            f"the smallest {name!r} with these settings has {count(1):,} parameters, "
+            f"the smallest {name!r} with these settings has {smallest:,} parameters, "
             f"more than params={params:,}"
         )
-    high = 2
-    while count(high) < params:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < params else (low, middle)
-    return multiple * min(low, high, key=lambda k: abs(count(k) - params))
+    # Weights are vectors and matrices, so their number is a polynomial of degree two in the width.
+    number = np.polynomial.Polynomial.fit((1, 2, 3), (smallest, count(2), count(3)), 2)
+    k = max((number - params).roots().real)
+    nearest = min((np.floor(k), np.ceil(k)), key=lambda k: abs(count(k) - params))
+    return multiple * int(nearest)
 
 
 __all__ = [
@@ -70,8 +78,10 @@ __all__ = [
     "LSTM",
     "MLP",
     "MODELS",
+    "RGLRU",
     "S5",
     "SequenceModel",
+    "Transformer",
     "count_parameters",
     "make",
     "width_for",

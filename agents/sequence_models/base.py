@@ -17,6 +17,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from agents.sequence_models.linear import Dense
+from metaenvs import errors
+
 
 class SequenceModel(nn.Module):
     """Base class. Subclasses have a field `width`, the size of their input and output vectors.
@@ -70,22 +73,61 @@ def check_width(width: int, x: jax.Array) -> None:
         )
 
 
-class ResidualBlock(nn.Module):
-    """x + GLU(GELU(mix(LayerNorm(x)))): S5's block, whatever does the mixing.
-
-    The gate is that of Smith et al. 2023: z * sigmoid(W z + w), with z = GELU(mix(..)). Use as
-    `block.add(x, mix(block.normalise(x)))`; all shapes [..., width].
-    """
+class HalfGate(nn.Module):
+    """z * sigmoid(W z + w), with z = GELU(x): half of a gated linear unit."""
 
     width: int
 
-    def setup(self):
-        self.norm = nn.LayerNorm()
-        self.gate = nn.Dense(self.width)
+    @nn.compact
+    def __call__(self, x):
+        z = nn.gelu(x)
+        return z * nn.sigmoid(Dense(self.width, name="gate")(z))
 
-    def normalise(self, x):
-        return self.norm(x)
+
+class FullGate(nn.Module):
+    """(V z + v) * sigmoid(W z + w), with z = GELU(x): a gated linear unit."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        z = nn.gelu(x)
+        return Dense(self.width, name="value")(z) * nn.sigmoid(Dense(self.width, name="gate")(z))
+
+
+class NoGate(nn.Module):
+    """GELU(x)."""
+
+    width: int
+
+    def __call__(self, x):
+        return nn.gelu(x)
+
+
+GATES = {"half": HalfGate, "full": FullGate, "none": NoGate}
+
+
+class ResidualBlock(nn.Module):
+    """x + gate(mix(LayerNorm(x))): S5's block, whatever does the mixing.
+
+    Use as `block.add(x, mix(block.prepare(x)))`; all shapes [..., width].
+
+    gate  a name in `GATES`; those of Smith et al. 2023, who use "half" and "full"
+    norm  "pre" as above, or "post": LayerNorm(x + gate(mix(x)))
+    """
+
+    width: int
+    gate: str = "half"
+    norm: str = "pre"
+
+    def setup(self):
+        self.normalise = nn.LayerNorm()
+        self.gated = errors.lookup(GATES, self.gate, "gate")(self.width)
+        errors.lookup({"pre": None, "post": None}, self.norm, "norm placement")
+
+    def prepare(self, x):
+        return self.normalise(x) if self.norm == "pre" else x
 
     def add(self, x, mixed):
-        z = nn.gelu(mixed)
-        return x + z * nn.sigmoid(self.gate(z))
+        y = x + self.gated(mixed)
+        return self.normalise(y) if self.norm == "post" else y

@@ -1,6 +1,6 @@
 """What GRU and LSTM share: everything but the equations of their cell."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -8,27 +8,37 @@ import jax.numpy as jnp
 from jax import lax
 
 from agents.sequence_models.base import SequenceModel, check_width, wipe
+from agents.sequence_models.linear import Dense
 
 
 class GatedLayer(nn.Module):
     """Weights of one layer with `gates` gates: input [width, gates * width], recurrent likewise.
 
     Initialised gate by gate: LeCun normal for the input, orthogonal for the recurrent weights. Both
-    have a bias; only the GRU's `new` gate tells the two apart.
+    have a bias; only the GRU's `new` gate tells the two apart. The input's starts as `timescales`
+    [gates] times b, with b[unit] uniform between 0 and log(horizon): a gate with bias b keeps a
+    memory for about exp(b) steps (Tallec & Ollivier 2018, arXiv 1804.11188, with their uniform
+    exp(b) made log-uniform). From biases of zero, no cue is learned over 100 steps.
     """
 
     width: int
-    gates: int
+    timescales: tuple[int, ...]
+    horizon: float
 
     def setup(self):
         def recurrent_init(key, shape):
             rows, _ = shape
-            keys = jax.random.split(key, self.gates)
+            keys = jax.random.split(key, gates)
             orthogonal = nn.initializers.orthogonal()
             return jnp.concatenate([orthogonal(k, (rows, rows)) for k in keys], axis=1)
 
-        features = self.gates * self.width
-        self.input = nn.Dense(features)
+        def bias_init(key, shape, dtype):
+            b = jax.random.uniform(key, (self.width,), dtype, maxval=jnp.log(self.horizon))
+            return jnp.concatenate([scale * b for scale in self.timescales])
+
+        gates = len(self.timescales)
+        features = gates * self.width
+        self.input = Dense(features, bias_init=bias_init)
         self.recurrent = self.param("recurrent", recurrent_init, (self.width, features))
         self.recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (features,))
 
@@ -40,22 +50,25 @@ class GatedLayer(nn.Module):
 class GatedModel(SequenceModel):
     """A plain stack of gated recurrent layers: each reads the hidden states of the one below.
 
-    Subclasses say how many `gates` and `memories` (arrays [B, width] of carry per layer, the
-    hidden state last) their cell has, and its equations.
+    Subclasses say how many `memories` (arrays [B, width] of carry per layer, the hidden state last)
+    their cell has, its equations, and for each gate in turn whether its initial bias is to keep
+    memories (1), to shut out what would overwrite them (-1) or neither (0).
     """
 
-    width: int = 256
     layers: int = 1
+    horizon: float = 1000.0
 
-    gates = 0
-    memories = 0
+    timescales: ClassVar[tuple[int, ...]]
+    memories: ClassVar[int]
 
     def cell(self, memory, from_input, from_hidden):
         """(tuple of arrays [B, width], [B, gates * width] twice) -> the next tuple."""
         raise NotImplementedError
 
     def setup(self):
-        self.stack = [GatedLayer(self.width, self.gates) for _ in range(self.layers)]
+        self.stack = [
+            GatedLayer(self.width, self.timescales, self.horizon) for _ in range(self.layers)
+        ]
 
     def init_carry(self, batch: int) -> Any:
         # Each array a buffer of its own: the same buffer cannot be donated twice.

@@ -9,13 +9,14 @@ from agents.sequence_models.gated import GatedModel
 class GRU(GatedModel):
     """A stack of GRU layers, with the equations of `flax.linen.GRUCell`.
 
-    width   size of the input, of the output and of each hidden state
-    layers  number of layers
+    width    size of the input, of the output and of each hidden state
+    layers   number of layers
+    horizon  untrained units remember for 1 to `horizon` steps: see `GatedLayer`
 
     The carry holds, per layer, (hidden [B, width],).
     """
 
-    gates = 3  # reset, update, new
+    timescales = (0, 1, 0)  # of the gates reset, update, new
     memories = 1
 
     def cell(self, memory, from_input, from_hidden):

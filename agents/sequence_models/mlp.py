@@ -1,8 +1,7 @@
 """The memoryless baseline: what an agent can do without any context."""
 
-import flax.linen as nn
-
 from agents.sequence_models.base import ResidualBlock, SequenceModel, check_width
+from agents.sequence_models.linear import Dense
 
 
 class MLP(SequenceModel):
@@ -12,11 +11,10 @@ class MLP(SequenceModel):
     layers  number of residual blocks
     """
 
-    width: int = 256
     layers: int = 4
 
     def setup(self):
-        self.dense = [nn.Dense(self.width) for _ in range(self.layers)]
+        self.dense = [Dense(self.width) for _ in range(self.layers)]
         self.residual = [ResidualBlock(self.width) for _ in range(self.layers)]
 
     def init_carry(self, batch: int) -> tuple[()]:
@@ -25,7 +23,7 @@ class MLP(SequenceModel):
     def __call__(self, carry, x, reset):
         check_width(self.width, x)
         for block, dense in zip(self.residual, self.dense, strict=True):
-            x = block.add(x, dense(block.normalise(x)))
+            x = block.add(x, dense(block.prepare(x)))
         return carry, x
 
     def step(self, constants, carry, x, reset):

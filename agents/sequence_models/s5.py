@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents.sequence_models.base import ResidualBlock, SequenceModel, check_width
+from agents.sequence_models.linear import matmul
 from agents.sequence_models.scan import linear_recurrence, recurrence_step
+from metaenvs import errors
 
 
 def hippo_normal(size: int) -> np.ndarray:
@@ -55,12 +57,12 @@ class DiscreteSSM(NamedTuple):
 
     def project_in(self, u):
         """u [..., width] -> B u [..., P], complex."""
-        real, imag = jnp.split(u @ self.b, 2, axis=-1)
+        real, imag = jnp.split(matmul(u, self.b), 2, axis=-1)
         return jax.lax.complex(real, imag)
 
     def project_out(self, x, u):
         """States x [..., P] and inputs u [..., width] -> 2 Re(C x) + D u, [..., width]."""
-        return jnp.concatenate([x.real, x.imag], axis=-1) @ self.c + self.d * u
+        return matmul(jnp.concatenate([x.real, x.imag], axis=-1), self.c) + self.d * u
 
     def scan(self, state, u, reset, method):
         """u [T, B, width], reset [T, B] -> (state [B, P], y [T, B, width])."""
@@ -71,6 +73,21 @@ class DiscreteSSM(NamedTuple):
         """u [B, width], reset [B] -> (state [B, P], y [B, width])."""
         x = recurrence_step(self.a, self.project_in(u), reset, state)
         return x, self.project_out(x, u)
+
+
+def zero_order_hold(eigenvalues, step):
+    """The input held constant over a step: A = exp(ΛΔ), and Λ⁻¹ (A - 1), which B is times."""
+    # expm1: ΛΔ may be as small as 5e-4.
+    return jnp.exp(eigenvalues * step), jnp.expm1(eigenvalues * step) / eigenvalues
+
+
+def bilinear(eigenvalues, step):
+    """Tustin's rule: A = (1 + ΛΔ/2) / (1 - ΛΔ/2), and Δ / (1 - ΛΔ/2), which B is times."""
+    denominator = 1 - eigenvalues * step / 2
+    return (1 + eigenvalues * step / 2) / denominator, step / denominator
+
+
+DISCRETISATIONS = {"zoh": zero_order_hold, "bilinear": bilinear}
 
 
 class S5Layer(nn.Module):
@@ -92,6 +109,7 @@ class S5Layer(nn.Module):
     blocks: int
     dt_min: float
     dt_max: float
+    discretisation: str = "zoh"
 
     def setup(self):
         if self.state_size % self.blocks:
@@ -127,13 +145,13 @@ class S5Layer(nn.Module):
         self.D = self.param("D", nn.initializers.normal(1.0), (self.width,))
 
     def discretise(self) -> DiscreteSSM:
-        """Zero-order hold: A = exp(ΛΔ), B = Λ⁻¹ (A - 1) B."""
+        """The layer in discrete time, by the chosen rule in `DISCRETISATIONS`."""
+        rule = errors.lookup(DISCRETISATIONS, self.discretisation, "discretisation")
         eigenvalues = jax.lax.complex(-jnp.exp(self.log_decay), self.frequency)
-        exponent = eigenvalues * jnp.exp(self.log_step)
-        gain = jnp.expm1(exponent) / eigenvalues  # expm1: ΛΔ may be as small as 5e-4
+        a, gain = rule(eigenvalues, jnp.exp(self.log_step))
         b = gain[:, None] * jax.lax.complex(self.B[0], self.B[1])
         return DiscreteSSM(
-            a=jnp.exp(exponent),
+            a=a,
             b=jnp.concatenate([b.real, b.imag]).T,
             c=2 * jnp.concatenate([self.C[0], -self.C[1]], axis=1).T,
             d=self.D,
@@ -152,17 +170,21 @@ class S5(SequenceModel):
                 that is, with P / blocks different frequencies; P must be a multiple of blocks.
                 More blocks: more channels, each with fewer and slower frequencies
     dt_min/max  range of the initial time steps Δ
-    scan        see `scan.linear_recurrence`
+    discretisation  a name in `DISCRETISATIONS`: "zoh" or "bilinear"
+    gate, norm  see `ResidualBlock`
+    scan        see `scan.choose`
 
     The carry holds one complex array [B, P] per layer.
     """
 
-    width: int = 256
     layers: int = 4
     state_size: int | None = None
     blocks: int = 1
     dt_min: float = 0.001
     dt_max: float = 0.1
+    discretisation: str = "zoh"
+    gate: str = "half"
+    norm: str = "pre"
     scan: str = "auto"
 
     @property
@@ -176,10 +198,14 @@ class S5(SequenceModel):
 
     def setup(self):
         self.ssm = [
-            S5Layer(self.width, self.states, self.blocks, self.dt_min, self.dt_max)
+            S5Layer(
+                self.width, self.states, self.blocks, self.dt_min, self.dt_max, self.discretisation
+            )
             for _ in range(self.layers)
         ]
-        self.residual = [ResidualBlock(self.width) for _ in range(self.layers)]
+        self.residual = [
+            ResidualBlock(self.width, self.gate, self.norm) for _ in range(self.layers)
+        ]
 
     def init_carry(self, batch: int) -> tuple[jax.Array, ...]:
         return tuple(jnp.zeros((batch, self.states), jnp.complex64) for _ in range(self.layers))
@@ -204,7 +230,7 @@ class S5(SequenceModel):
         check_width(self.width, x)
         states = []
         for block, ssm, state in zip(self.residual, constants, carry, strict=True):
-            state, y = recur(ssm, state, block.normalise(x))
+            state, y = recur(ssm, state, block.prepare(x))
             states.append(state)
             x = block.add(x, y)
         return tuple(states), x

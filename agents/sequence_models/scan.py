@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from metaenvs import errors
+
 
 def recurrence_step(a, b, reset, x):
     """One step: the next state [B, P] from b [B, P], reset [B] and the state x [B, P]."""
@@ -75,8 +77,64 @@ def associative_scan(a, b, reset, x0, *, reverse=False):
     return lax.associative_scan(_shared_decay_operator, elements, reverse=reverse)[1]
 
 
-METHODS = {"sequential": sequential_scan, "associative": associative_scan}
-_PREFERRED = {"cpu": "sequential"}  # every other backend: associative
+def chunked_scan(a, b, reset, x0, *, reverse=False, chunk=32):
+    """All chunks of time side by side, each from an empty state; then the states between chunks,
+    by the same recurrence with decay a**chunk; then what they add inside. For accelerators.
+
+    chunk + T / chunk steps one after the other, where `associative_scan` has 2 log2(T), but fewer
+    passes over memory, which is what long sequences wait for.
+    `reverse` runs time from the last element to the first, starting from x0 all the same.
+    """
+    if reverse:
+        b, reset = b[::-1], reset[::-1]
+    length, batch, states = b.shape
+    chunks = -(-length // chunk)
+    padding = chunks * chunk - length
+    b = jnp.pad(b, ((0, padding), (0, 0), (0, 0)))
+    reset = jnp.pad(reset, ((0, padding), (0, 0)))
+    # [chunk, chunks * B, ..]: to the scan inside chunks, every chunk is one more row of the batch.
+    b, reset = (v.reshape(chunks, chunk, batch, *v.shape[2:]).swapaxes(0, 1) for v in (b, reset))
+    rows = chunks * batch
+    local = sequential_scan(
+        a,
+        b.reshape(chunk, rows, states),
+        reset.reshape(chunk, rows),
+        jnp.zeros((rows, states), b.dtype),
+    ).reshape(b.shape)
+    closed = lax.cummax(reset.astype(jnp.int32), axis=0).astype(bool)  # a reset up to here
+    ends = sequential_scan(a**chunk, local[-1], closed[-1], x0)
+    entering = jnp.concatenate([x0[None], ends[:-1]])
+    decay = jnp.cumprod(jnp.broadcast_to(a, (chunk, states)), axis=0)[:, None, None]
+    x = local + jnp.where(closed[..., None], 0, decay * entering)
+    x = x.swapaxes(0, 1).reshape(chunks * chunk, batch, states)[:length]
+    return x[::-1] if reverse else x
+
+
+METHODS = {
+    "sequential": sequential_scan,
+    "associative": associative_scan,
+    "chunked": chunked_scan,
+}
+
+
+def choose(method: str, length: int) -> str:
+    """The name in `METHODS` for a sequence of `length`; "auto" chooses by backend and length.
+
+    On CPU the sequential scan was fastest at every length (docs/agents.md). What is chosen on
+    accelerators follows from the depth and the memory traffic of each method; it has not been
+    measured there.
+
+    Raises:
+        ValueError: unknown method.
+    """
+    choices = {"auto": _automatic(length), **{name: name for name in METHODS}}
+    return errors.lookup(choices, method, "scan method")
+
+
+def _automatic(length):
+    if jax.default_backend() == "cpu" or length <= 16:
+        return "sequential"
+    return "associative" if length <= 4096 else "chunked"
 
 
 def linear_recurrence(
@@ -84,17 +142,13 @@ def linear_recurrence(
 ) -> jax.Array:
     """All states x [T, B, P] of the recurrence; real or complex, differentiable in a, b and x0.
 
-    method: a name in `METHODS`, or "auto" to choose by backend.
+    method: a name in `METHODS`, or "auto": see `choose`.
 
     Reverse-mode derivatives of any order, through a rule of its own: the gradient of a linear
     recurrence is the same recurrence run backwards, so the forward pass keeps only its outputs.
     (Forward-mode, `jax.jvp`, is not available; the plain scans above have it.)
     """
-    if method == "auto":
-        method = _PREFERRED.get(jax.default_backend(), "associative")
-    if method not in METHODS:
-        choices = ", ".join(map(repr, ("auto", *METHODS)))
-        raise ValueError(f"unknown scan method {method!r}; choices: {choices}")
+    method = choose(method, b.shape[0])
     dtype = jnp.result_type(a, b, x0)
     a, b, x0 = (jnp.asarray(v, dtype) for v in (a, b, x0))
     return _recurrence(method, False, a, b, jnp.asarray(reset, bool), x0)
@@ -117,13 +171,20 @@ def _backward(method, reverse, saved, x_bar):
     reset_after = _delay(reset, jnp.ones_like(reset[0]), not reverse)
     b_bar = _recurrence(method, not reverse, a, x_bar, reset_after, jnp.zeros_like(x0))
     x_before = _delay(x, x0, reverse)
-    a_bar = jnp.sum(jnp.where(reset[..., None], 0, b_bar * x_before), axis=(0, 1))
+    a_bar = _sum(jnp.where(reset[..., None], 0, b_bar * x_before))
     first = -1 if reverse else 0
     x0_bar = jnp.where(reset[first][..., None], 0, a * b_bar[first])
     return a_bar, b_bar, None, x0_bar
 
 
 _recurrence.defvjp(_forward, _backward)
+
+
+def _sum(x):
+    """Over time and batch. XLA sums complex numbers on CPU in one thread, reals in all of them."""
+    if not jnp.iscomplexobj(x):
+        return jnp.sum(x, axis=(0, 1))
+    return lax.complex(jnp.sum(x.real, axis=(0, 1)), jnp.sum(x.imag, axis=(0, 1)))
 
 
 def _delay(sequence, initial, reverse):

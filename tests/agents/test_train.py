@@ -275,6 +275,8 @@ CLI_ERRORS = [
     (["train", "--projection", "haar"], "unknown projection family 'haar'"),
     (["train", "--model.memory", "rnn"], "unknown sequence model 'rnn'"),
     (["train", "--model.memory", "gru", "--model.blocks", "2"], "'gru' 'blocks'. Choices: width"),
+    (["train", "--model.gate", "quarter"], "unknown gate 'quarter'. Choices: half, full, none"),
+    (["train", "--model.scan", "fast"], "unknown scan method 'fast'. Choices: auto, sequential"),
     (["train", "--model.params", "9"], "smallest 's5' with these settings has"),
     (["train", "--observe", "rewards"], "'rewards'. Did you mean 'reward'"),
     (["train", "--envs", "63"], "envs=63 must be a multiple of ppo.minibatches=4"),

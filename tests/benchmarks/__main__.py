@@ -17,6 +17,7 @@ BENCHMARKS: tuple[str, ...] = (
     "popgym",
     "throughput",
     "training",
+    "sequence_models",
     "seeds",
 )
 """Modules of this package, in the order in which they run. Each has a docstring, whose

@@ -51,7 +51,7 @@ def test_gru_has_flax_equations():
     np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
 
 
-def test_lstm_has_flax_equations_and_a_forget_bias_of_one():
+def test_lstm_has_flax_equations():
     model, params, x, reset = built("lstm")
     kernels = jnp.split(params["input"]["kernel"], 4, axis=1)
     recurrent = jnp.split(params["recurrent"], 4, axis=1)
@@ -59,7 +59,7 @@ def test_lstm_has_flax_equations_and_a_forget_bias_of_one():
     flax = {}
     for i, gate in enumerate("ifgo"):
         flax[f"i{gate}"] = {"kernel": kernels[i]}
-        flax[f"h{gate}"] = {"kernel": recurrent[i], "bias": biases[i] + (gate == "f")}
+        flax[f"h{gate}"] = {"kernel": recurrent[i], "bias": biases[i]}
 
     zeros = jnp.zeros((B, WIDTH))
     want = run_flax(nn.LSTMCell(WIDTH), flax, (zeros, zeros), x, reset)
@@ -76,3 +76,16 @@ def test_recurrent_weights_start_orthogonal_gate_by_gate(name, gates):
     ]
     for kernel in jnp.split(params["recurrent"], gates, axis=1):
         np.testing.assert_allclose(kernel @ kernel.T, np.eye(WIDTH), atol=1e-5)
+
+
+@pytest.mark.parametrize("name,signs", [("gru", (0, 1, 0)), ("lstm", (-1, 1, 0, 0))])
+def test_untrained_units_keep_memories_for_one_to_horizon_steps(name, signs):
+    model = sequence_models.make(name, width=400, horizon=50.0)
+    x, reset = jnp.zeros((1, 1, 400)), jnp.zeros((1, 1), bool)
+    params = jax.jit(model.init)(jax.random.key(0), model.init_carry(1), x, reset)["params"]
+    biases = np.split(params["stack_0"]["input"]["bias"], len(signs))
+    keep = biases[1]
+    assert keep.min() >= 0 and keep.max() <= np.log(50)
+    np.testing.assert_allclose(np.median(np.exp(keep)), 50**0.5, rtol=0.2)
+    for bias, sign in zip(biases, signs, strict=True):
+        np.testing.assert_array_equal(bias, sign * keep)

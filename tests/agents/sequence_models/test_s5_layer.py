@@ -112,6 +112,29 @@ def test_discretisation_is_zero_order_hold():
     np.testing.assert_array_equal(ssm.d, d)
 
 
+def test_bilinear_discretisation_is_tustins_rule():
+    layer = S5Layer(WIDTH, P, 2, 0.001, 0.1, "bilinear")
+    variables = jax.jit(partial(layer.init, method="discretise"))(jax.random.key(0))
+    ssm = layer.apply(variables, method="discretise")
+    eigenvalues, step, b, _, _ = complex_params(variables["params"])
+    for i in range(P):
+        # (x' - x) / Δ = λ (x' + x) / 2 + b u, solved for x'.
+        left, right = 1 / step[i] - eigenvalues[i] / 2, 1 / step[i] + eigenvalues[i] / 2
+        np.testing.assert_allclose(ssm.a[i], right / left, rtol=1e-6)
+        np.testing.assert_allclose(ssm.b[:, i], (b[i] / left).real, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ssm.b[:, P + i], (b[i] / left).imag, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option,value", [("discretisation", "euler"), ("gate", "quarter"), ("norm", "mid")]
+)
+def test_unknown_options_are_refused(option, value):
+    model = sequence_models.make("s5", width=4, layers=1, **{option: value})
+    x, reset = jnp.zeros((1, 1, 4)), jnp.zeros((1, 1), bool)
+    with pytest.raises(ValueError, match=rf"unknown .*'{value}'.* Choices: "):
+        jax.eval_shape(model.init, jax.random.key(0), model.init_carry(1), x, reset)
+
+
 def inputs(length=12, batch=2, seed=3):
     rng = np.random.default_rng(seed)
     u = rng.normal(size=(length, batch, WIDTH)).astype(np.float32)
@@ -185,12 +208,12 @@ def test_every_layer_has_its_own_norm():
     u, reset = inputs()
     carry = model.init_carry(u.shape[1])
     params = jax.jit(model.init)(jax.random.key(0), carry, u, reset)["params"]
-    norms = [name for name in params if "norm" in params[name]]
+    norms = [name for name in params if "normalise" in params[name]]
     assert len(norms) == 3
     outputs, apply = [], jax.jit(model.apply)
     for name in norms:
-        norm = {**params[name]["norm"], "scale": 2 * params[name]["norm"]["scale"]}
-        changed = {**params, name: {**params[name], "norm": norm}}
+        norm = {**params[name]["normalise"], "scale": 2 * params[name]["normalise"]["scale"]}
+        changed = {**params, name: {**params[name], "normalise": norm}}
         outputs.append(np.asarray(apply({"params": changed}, carry, u, reset)[1]))
     for i, j in ((0, 1), (1, 2), (0, 2)):
         assert np.abs(outputs[i] - outputs[j]).max() > 1e-3

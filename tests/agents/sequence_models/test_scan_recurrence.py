@@ -55,6 +55,16 @@ def test_equals_a_loop(method, length):
         np.testing.assert_allclose(x, by_loop(a, b, reset, x0), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length,chunk", [(12, 4), (13, 4), (3, 8), (9, 1)])
+def test_chunks_of_every_size_equal_the_plain_scan(length, chunk, reverse):
+    for reset_rate in (0.0, 0.1, 0.9):
+        a, b, reset, x0 = map(jnp.asarray, problem(5, length, reset_rate))
+        got = jax.jit(partial(scan.chunked_scan, chunk=chunk, reverse=reverse))(a, b, reset, x0)
+        want = jax.jit(partial(scan.sequential_scan, reverse=reverse))(a, b, reset, x0)
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ALL_METHODS)
 def test_reset_on_the_first_element_drops_the_initial_state(method):
     a, b, _, x0 = problem()
@@ -181,10 +191,13 @@ def test_auto_follows_the_backend(monkeypatch):
     monkeypatch.setattr(scan, "METHODS", {name: spy(name) for name in scan.METHODS})
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        scan.linear_recurrence(*problem())
+        for length in (16, 17, 4096, 4097):
+            assert scan.choose("auto", length) in scan.METHODS
+        scan.linear_recurrence(*problem(length=40))
     assert used == ["sequential", "associative", "associative"]
+    assert scan.choose("auto", 16) == "sequential" and scan.choose("auto", 4097) == "chunked"
 
 
 def test_unknown_method_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"'assoc'.*'auto', 'sequential', 'associative'"):
+    with pytest.raises(ValueError, match=r"'assoc'.*'associative'.*auto, sequential"):
         scan.linear_recurrence(*problem(), method="assoc")
