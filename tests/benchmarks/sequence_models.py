@@ -116,10 +116,10 @@ def slope(updates, least=0):
 
 
 def run(quick: bool) -> Result:
-    rounds = 2 if quick else 4
+    rounds = 2 if quick else 3
     rate = matmul_rate()
 
-    length, batch, steps = (1024, 8, 1) if quick else (1024, 32, 3)
+    length, batch, steps = (1024, 8, 1) if quick else (1024, 32, 2)
     same_size = measured(
         {
             "S5": Update("s5", length, batch, steps),
