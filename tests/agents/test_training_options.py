@@ -102,8 +102,8 @@ def test_observations_are_normalised_by_what_training_saw():
     obs = acted.obs[0]
     plain = networks.make(TINY.model, trainer.env.action_space(trainer.env_params))
     policies = [
-        AgentPolicy(trainer.network, state.params, True),
-        AgentPolicy(plain, {"params": state.params["params"]}, True),
+        AgentPolicy.make(trainer.network, state.params, True),
+        AgentPolicy.make(plain, {"params": state.params["params"]}, True),
     ]
     outputs = [
         policy.act(policy.init_carry(4), x, jnp.ones(4, bool), jax.random.key(0))
