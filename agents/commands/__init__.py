@@ -13,13 +13,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "evaluate RUN",
         "measure a run by the protocol rp-v0-eval1",
     ),
-    "report": (
-        "report RUN [RUN ...]",
-        "compare evaluated runs on one self-contained page, with figures and tables",
-    ),
     "render": (
         "render --task NAME --out FILE.gif",
         "animate a trial, of a random or (--run RUN) a trained agent",
+    ),
+    "report": (
+        "report RUN [RUN ...]",
+        "compare evaluated runs on one self-contained page, with figures and tables",
     ),
     "bench": (
         "bench [ENV ...] [--json]",
