@@ -15,7 +15,7 @@ test: .venv/.installed-dev
 slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m slow
 
-# About ten minutes on an idle machine of two cores; make bench ARGS=--quick takes two.
+# ARGS=--quick: fewer cases; ARGS="mixture popgym": some of the benchmarks.
 OUT ?= /tmp/metaenvs-bench
 bench: .venv/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[bench]"

@@ -18,7 +18,8 @@ class GatedLayer(nn.Module):
     have a bias; only the GRU's `new` gate tells the two apart. The input's starts as `timescales`
     [gates] times b, with b[unit] uniform between 0 and log(horizon): a gate with bias b keeps a
     memory for about exp(b) steps (Tallec & Ollivier 2018, arXiv 1804.11188, with their uniform
-    exp(b) made log-uniform). From biases of zero, no cue is learned over 100 steps.
+    exp(b) made log-uniform). From constant biases (0, or 1 for
+    the LSTM's forget gate) neither model learned a cue over 100 steps in 400 updates.
     """
 
     width: int

@@ -1,4 +1,4 @@
-"""Every POPGym id under the contract of all environments, and its spaces beside popgym's."""
+"""Every POPGym id's spaces beside popgym's."""
 
 import numpy as np
 import pytest

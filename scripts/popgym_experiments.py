@@ -3,10 +3,10 @@
 At budgets that a CPU has. Train all runs (hours on two cores; goes on where it was), then
 write docs/popgym-results.md and the numbers in it, docs/popgym-results.json:
 
-    python experiments/popgym.py train runs/popgym
-    python experiments/popgym.py time runs/popgym
-    python experiments/popgym.py evaluate runs/popgym
-    python experiments/popgym.py report runs/popgym
+    python scripts/popgym_experiments.py train runs/popgym
+    python scripts/popgym_experiments.py time runs/popgym
+    python scripts/popgym_experiments.py evaluate runs/popgym
+    python scripts/popgym_experiments.py report runs/popgym
 """
 
 import argparse
@@ -335,7 +335,7 @@ def report(root: Path) -> None:
     text = f"""# The paper's smaller experiments, on a CPU
 
 Lu et al. 2023 beside its main benchmark, at budgets that two CPU cores have. Written by
-`experiments/popgym.py`, which also trains the runs; all numbers are in `popgym-results.json`. Final
+`scripts/popgym_experiments.py`, which also trains the runs; all numbers are in `popgym-results.json`. Final
 returns are means over the last {100 * summary.FINAL_PART:.0f} % of updates.
 
 {summary.MMER}
