@@ -336,7 +336,8 @@ def report(root: Path) -> None:
 
 Lu et al. 2023 beside its main benchmark, at budgets that two CPU cores have. Written by
 `scripts/popgym_experiments.py`, which also trains the runs; all numbers are in
-`popgym-results.json`. Final returns are means over the last {100 * summary.FINAL_PART:.0f} % of updates.
+`popgym-results.json`. Final returns are means over the last
+{100 * summary.FINAL_PART:.0f} % of updates.
 
 {summary.MMER}
 
