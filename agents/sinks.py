@@ -51,7 +51,8 @@ class TensorBoard:
     def __init__(self, run: RunFolder, done: int):
         # Not SummaryWriter: its thread dies unheard when the disk is full, and the next
         # line then waits for it for ever.
-        self._writer = EventsWriter(str(run.path / "events"))
+        # Its file is named by the second: a run resumed within one would overwrite the last.
+        self._writer = EventsWriter(str(run.path / "events"), f".{time.time_ns()}")
         self._started = False
 
     def write(self, line: dict[str, Any]) -> None:

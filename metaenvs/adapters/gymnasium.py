@@ -55,7 +55,7 @@ class TrialEnv(gymnasium.Env):
         super().reset(seed=seed)
         _refuse(options)
         self._key, obs, self._state = stateful.reset(self._env, _key(self.np_random), self._params)
-        return _scalar(np.asarray(obs)), {}
+        return _observation(np.asarray(obs)), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step; at a trial's end call `reset`."""
@@ -63,8 +63,8 @@ class TrialEnv(gymnasium.Env):
             self._env, self._key, self._state, action, self._params
         )
         info = jax.device_get(info)
-        obs = _scalar(info["final_observation"])
-        info = {name: _scalar(x) for name, x in info.items() if name not in _IN_FINAL_INFO}
+        obs = _observation(info["final_observation"])
+        info = {name: _entry(x) for name, x in info.items() if name not in _IN_FINAL_INFO}
         return obs, float(reward), bool(terminated), bool(truncated), info
 
 
@@ -157,9 +157,14 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         return infos
 
 
-def _scalar(x: np.ndarray) -> Any:
-    """`x`; a single number as Gymnasium wants it: Python integers, booleans, NumPy floats."""
+def _observation(x: np.ndarray) -> Any:
+    """`x`; a single integer as Python's, which Gymnasium's checker wants of a Discrete."""
     return x[()] if x.ndim or x.dtype.kind == "f" else x.item()
+
+
+def _entry(x: np.ndarray) -> Any:
+    # Gymnasium batches Python's booleans and NumPy's numbers; NumPy's booleans it does not know.
+    return bool(x) if x.dtype == bool and not x.ndim else x[()]
 
 
 def _column(mask: np.ndarray, value: np.ndarray) -> np.ndarray:
