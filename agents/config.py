@@ -221,8 +221,8 @@ PRESETS: dict[str, TrainConfig] = {
             model=ModelConfig(layers=2, width=32, encoder=(32,), head=(32,)),
             ppo=PPOConfig(learning_rate=1e-3, gae_lambda=0.9, reward_scale=1.0),
         ),
-        # Lu et al. 2023, section 4.3: trials of 16 episodes of at most 200 steps. The paper's
-        # sizes; its settings for this experiment are POPGym's.
+        # Lu et al. 2023, section 4.3: trials of 16 episodes of at most 200 steps. Sizes and
+        # settings are those of the preset popgym, with stop_at_termination.
         TrainConfig(
             preset="stateless-cartpole",
             env="RandomProjection-StatelessCartPole-v0",

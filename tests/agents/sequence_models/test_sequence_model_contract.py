@@ -229,6 +229,35 @@ def test_layers_do_not_share_parameters(name):
     assert count[3] == 3 * count[1]
 
 
+def loss_after(updates, model, optimiser, batch, length, mean_of):
+    """Train a model and a readout of its last output to tell what `batch(key)` asks.
+
+    Returns the mean loss of the last `mean_of` updates.
+    """
+    reset = jnp.zeros((length, 64), bool)
+
+    def loss(variables, key):
+        x, truth = batch(key)
+        variables, readout = variables
+        _, y = model.apply(variables, model.init_carry(64), x, reset)
+        return jnp.mean(optax.sigmoid_binary_cross_entropy(y[-1] @ readout, truth))
+
+    def update(state, key):
+        variables, memory = state
+        value, gradient = jax.value_and_grad(loss)(variables, key)
+        updates, memory = optimiser.update(gradient, memory)
+        return (optax.apply_updates(variables, updates), memory), value
+
+    @jax.jit
+    def train(key):
+        variables = model.init(key, model.init_carry(64), batch(key)[0], reset)
+        variables = variables, jnp.zeros(16)
+        state = variables, optimiser.init(variables)
+        return jax.lax.scan(update, state, jax.random.split(key, updates))[1]
+
+    return float(train(jax.random.key(0))[-mean_of:].mean())
+
+
 @pytest.mark.parametrize("name", sorted(sequence_models.MODELS))
 def test_memory_can_be_learned_but_not_without_one(name):
     """Tell the sign seen first, eight noisy steps ago. A model with memory learns it.
@@ -238,32 +267,12 @@ def test_memory_can_be_learned_but_not_without_one(name):
     """
     model = sequence_models.make(name, width=16, layers=1)
     optimiser = optax.adam(1e-2)
-    reset = jnp.zeros((9, 64), bool)
 
     def batch(key):
         x = jax.random.normal(key, (9, 64, 16))
-        return x.at[1:, :, 0].set(0.0), jnp.sign(x[0, :, 0])
+        return x.at[1:, :, 0].set(0.0), x[0, :, 0] > 0
 
-    def loss(variables, key):
-        x, sign = batch(key)
-        variables, readout = variables
-        _, y = model.apply(variables, model.init_carry(64), x, reset)
-        return jnp.mean(optax.sigmoid_binary_cross_entropy(y[-1] @ readout, sign > 0))
-
-    def update(state, key):
-        variables, memory = state
-        value, gradient = jax.value_and_grad(loss)(variables, key)
-        updates, memory = optimiser.update(gradient, memory)
-        return (optax.apply_updates(variables, updates), memory), value
-
-    @jax.jit
-    def train(key):
-        variables = model.init(key, model.init_carry(64), batch(key)[0], reset)
-        variables = variables, jnp.zeros(16)
-        state = variables, optimiser.init(variables)
-        return jax.lax.scan(update, state, jax.random.split(key, 500))[1]
-
-    last = float(train(jax.random.key(0))[-30:].mean())
+    last = loss_after(500, model, optimiser, batch, 9, mean_of=30)
     assert last > 0.6 if name == "mlp" else last < 0.35, last
 
 
@@ -273,7 +282,6 @@ def test_a_cue_is_remembered_over_a_hundred_steps(name):
     """The probe that tells memory from none: a sign, then 99 steps of noise; which was it?"""
     model = sequence_models.make(name, width=16, layers=1)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
-    reset = jnp.zeros((100, 64), bool)
 
     def batch(key):
         key_cue, key_noise = jax.random.split(key)
@@ -281,26 +289,7 @@ def test_a_cue_is_remembered_over_a_hundred_steps(name):
         x = jax.random.normal(key_noise, (100, 64, 16)).at[:, :, :2].set(0.0)
         return x.at[0, :, 0].set(2.0 * cue - 1).at[0, :, 1].set(1.0), cue
 
-    def loss(variables, key):
-        x, cue = batch(key)
-        variables, readout = variables
-        _, y = model.apply(variables, model.init_carry(64), x, reset)
-        return jnp.mean(optax.sigmoid_binary_cross_entropy(y[-1] @ readout, cue))
-
-    def update(state, key):
-        variables, memory = state
-        value, gradient = jax.value_and_grad(loss)(variables, key)
-        updates, memory = optimiser.update(gradient, memory)
-        return (optax.apply_updates(variables, updates), memory), value
-
-    @jax.jit
-    def train(key):
-        variables = model.init(key, model.init_carry(64), batch(key)[0], reset)
-        variables = variables, jnp.zeros(16)
-        state = variables, optimiser.init(variables)
-        return jax.lax.scan(update, state, jax.random.split(key, 600))[1]
-
-    last = float(train(jax.random.key(0))[-50:].mean())
+    last = loss_after(600, model, optimiser, batch, 100, mean_of=50)
     assert last > 0.65 if name == "mlp" else last < 0.1, last
 
 
