@@ -11,6 +11,7 @@ def main(argv: list[str]) -> None:
     show_suites()
     console.print(f"Projection families: {', '.join(projections.FAMILIES)}", soft_wrap=True)
     console.print(f"Tasks: {', '.join(tasks.task_names)}", soft_wrap=True)
+    console.print(f"Tasks of Brax: {', '.join(tasks.brax_task_names)}", soft_wrap=True)
     console.print(
         f"POPGym: popgym-GAMELEVEL-v0, LEVEL one of {', '.join(popgym.LEVELS)} and GAME one of "
         f"{', '.join(popgym.GAMES)}",

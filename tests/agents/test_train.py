@@ -21,6 +21,7 @@ from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.errors import DivergedError, RunError
 from agents.run_folder import RunFolder
 from agents.train import Trainer
+from metaenvs import projections
 
 TINY = TrainConfig(
     steps=4 * 500 * 4,  # four updates
@@ -324,5 +325,7 @@ def test_commands_on_existing_runs_refuse(finished, capsys):
 def test_list_shows_ids_splits_sizes_and_families(capsys):
     assert cli.main(["list"]) == 0
     output = capsys.readouterr().out
-    for word in ("RandomProjection-v0", "held out", "pendulum_swingup", "orthogonal", "500 steps"):
+    for word in ("RandomProjection-v0", "held out", "pendulum_swingup", "brax_ant", "500 steps"):
         assert word in output
+    for family in projections.FAMILIES:
+        assert family in output

@@ -13,7 +13,7 @@ import sys
 from metaenvs import tasks
 from metaenvs.benchmarks import interleaved, ratio
 from metaenvs.benchmarks.environments import Rollout
-from tests.benchmarks.against_envpool import EnvPool
+from tests.benchmarks.against_envpool import SETTINGS, EnvPool
 from tests.benchmarks.report import Claim, Plot, Result
 
 # By how much we must be faster.
@@ -24,8 +24,6 @@ TASKS = {
     "finger_turn_hard": 1.0,
 }
 BATCHES = (64, 256, 1024, 4096)
-# Environments and how many of them a call takes back.
-POOLS = ((8, 4), (32, 8), (128, 32), (512, 128))
 SECONDS_TO_COMPILE = 10.0
 
 
@@ -60,9 +58,10 @@ def run(quick: bool = False) -> Result:
             for batch in (BATCHES[1:3] if quick else BATCHES)
         }
         pools = {
-            pool: EnvPool(name, *pool, steps=8192) for pool in (POOLS[1:3] if quick else POOLS)
+            pool: EnvPool(name, *pool, steps=8192)
+            for pool in (SETTINGS[1:3] if quick else SETTINGS)
         }
-        times = interleaved(ours | pools, repetitions=3 if quick else 7)
+        times = interleaved(ours | pools, repetitions=3 if quick else 5)
         per_step = {b: times[b].median / (b * case.steps) for b, case in ours.items()}
         theirs = {p: times[p].median / case.steps for p, case in pools.items()}
         best, best_pool = min(per_step, key=per_step.get), min(theirs, key=theirs.get)
