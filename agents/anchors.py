@@ -67,7 +67,7 @@ class Recipe:
             steps=round(self.millions * 1e6),
             envs=64,
             checkpoint_every=50,
-            keep_checkpoints=1,
+            keep_checkpoints=2,
             model=self.model,
             ppo=PPOConfig(
                 learning_rate=self.learning_rate,

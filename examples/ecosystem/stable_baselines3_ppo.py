@@ -49,7 +49,7 @@ class Trials(VecEnv):
 
 
 def main(
-    steps: int = 500_000, num_envs: int = 64, env_id: str = "RandomProjection-Lite-v0"
+    steps: int = 2_000_000, num_envs: int = 64, env_id: str = "RandomProjection-Lite-v0"
 ) -> None:
     trials = Trials(env_id, num_envs)
     agent = PPO(
