@@ -23,11 +23,13 @@ class Seeds:
         self.seeds = tuple(seeds)
 
     def init(self) -> TrainState:
-        """The states before the first update."""
-        keys = [jax.random.key(seed) for seed in self.seeds]
-        if len(keys) == 1:
-            return self.trainer.init_from(keys[0])
-        return self._init(jnp.stack(keys))
+        """The states before the first update.
+
+        One after the other: under `jax.vmap` the QR decompositions of orthogonal weights become
+        batched ones. On a CPU each of these spreads over XLA's threads and waits there, so that
+        as many at once as there are threads wait for each other forever (jaxlib 0.10).
+        """
+        return self.join([self.trainer.init_from(jax.random.key(seed)) for seed in self.seeds])
 
     def update(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         """One update of every seed."""
@@ -42,10 +44,6 @@ class Seeds:
     def join(self, states: Sequence[TrainState]) -> TrainState:
         """Inverse of `split`."""
         return states[0] if len(states) == 1 else self._join(states)
-
-    @partial(jax.jit, static_argnums=0)
-    def _init(self, keys):
-        return self._placed(jax.vmap(self.trainer.init_from)(keys))
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
     def _update(self, state):

@@ -1,6 +1,7 @@
 """Several seeds in one program: each as its own run would be."""
 
 import dataclasses
+import re
 import shutil
 
 import jax
@@ -83,6 +84,22 @@ def test_split_is_the_inverse_of_join():
     jax.tree.map(np.testing.assert_array_equal, state, again)
     single = Seeds(Trainer(CONFIG), [4]).init()
     jax.tree.map(np.testing.assert_array_equal, single, seeds.split(state)[1])
+
+
+def test_decompositions_are_not_batched():
+    """Batched ones stop XLA's threads on a CPU: see `Seeds.init`."""
+    seeds = Seeds(Trainer(CONFIG), [3, 4])
+    state = jax.eval_shape(seeds.init)
+    programs = jax.jit(seeds.init).lower(), jax.jit(seeds.update).lower(state)
+    operands = [
+        shape.split("x")[:-1]
+        for program in programs
+        for shape in re.findall(
+            r"@lapack_s(?:geqrf|orgqr)\w*\(.*: \(tensor<(\w+)>", program.as_text()
+        )
+    ]
+    assert len(operands) > 4
+    assert all(len(shape) == 2 for shape in operands), operands
 
 
 def test_a_condition_on_anywhere_stays_one_under_vmap():
