@@ -7,7 +7,7 @@ resets that no environment needs nor for the physics of other environments' task
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -82,18 +82,19 @@ def switch(
     branches: Sequence[Callable[..., Any]],
     *operands: Any,
     block: Callable[[int], int] | None = None,
-    light: Collection[int] = (),
+    shares: Sequence[float] | None = None,
 ) -> Any:
     """`branches[index](*operands)`, as `lax.switch`, at the cost of the branches chosen.
 
     Batched by `jax.vmap` (nested too), rows are sorted by their index and every branch
     runs on blocks of its own rows, as many as it has: the cost of a batch is the sum of
     what its rows cost. A branch's last block runs over into the next branch's rows,
-    which that branch then overwrites. `block(size)` gives the rows of a block; where that
-    is the whole batch, all branches run on all rows and one is selected, as `jax.vmap`
-    does by itself. Branches in `light` do so little that starting a block is most of its
-    cost: theirs are eight times as large. Branches must not close over traced values:
-    pass them as `operands`.
+    which that branch then overwrites. `shares` says which part of a batch's rows each
+    branch is likely to get (default: the same), from which the rows of its blocks are
+    chosen, or `block(size)` gives them for all branches; neither changes what is computed.
+    Where a block is the whole batch, all branches run on all rows and one is selected, as
+    `jax.vmap` does by itself. Branches must not close over traced values: pass them as
+    `operands`.
 
     Raises:
         ValueError: without branches.
@@ -115,12 +116,12 @@ def switch(
         batched = [jax.vmap(b, axes, axis_size=size) for b in flat_branches]
         if shared[0]:
             return jax.lax.switch(index, batched, *leaves)
-        rows = (block or default_block)(size)
         if len(branches) == 1:
             return batched[0](*leaves)
-        if rows >= size:
+        expected = shares or [1.0 / len(branches)] * len(branches)
+        sizes = [block(size) if block else share_block(size, share) for share in expected]
+        if min(sizes) >= size:
             return jax.vmap(single, (0, *axes), axis_size=size)(index, *leaves)
-        sizes = [min(8 * rows, size) if i in light else rows for i in range(len(branches))]
         return _in_blocks(index, flat_branches, leaves, axes, size, sizes)
 
     return _with_batch_rule(single, many)(index, *leaves)
@@ -138,6 +139,22 @@ def default_block(size: int) -> int:
         return size
     least = 32 if jax.default_backend() == "cpu" else 1024
     return min(size, max(least, 2 * 2 ** round(math.log2(size) / 2)))
+
+
+def share_block(size: int, share: float) -> int:
+    """Rows of a block of a branch that is likely to get a `share` of `size` rows.
+
+    As many as make the expected number of rows, and a margin of one and a half standard
+    deviations, a whole number of blocks of about 256 rows on a CPU, where larger ones
+    leave the cache and smaller ones start more often. See `default_block` for the rest.
+    """
+    if size < 128:
+        return size
+    least, usual = (32, 256) if jax.default_backend() == "cpu" else (1024, 4096)
+    expected = size * share
+    likely = expected + 1.5 * math.sqrt(expected * (1.0 - share))
+    rows = likely / max(1, round(expected / usual))
+    return min(size, max(least, 16 * math.ceil(rows / 16)))
 
 
 def _in_blocks(index, branches, leaves, axes, size: int, sizes: Sequence[int]):

@@ -23,15 +23,27 @@ class TaskSet:
 
     Tasks of one program run the same code on their own row of stacked params, so there
     are as many branches as programs, not as tasks. Observations, actions and states are
-    padded to common widths. Sets of the same tasks are equal and hash alike.
+    padded to common widths. Sets of the same tasks are equal and hash alike. `splits`
+    name the tasks that are played together: how many environments each then has decides
+    the sizes of the blocks in which they run (`metaenvs.dispatch.switch`).
     `stacked_params` holds, for each program, its tasks' params along a leading axis.
     """
 
     def switch(self, index: jax.Array, branches: Sequence[Any], *operands: Any) -> Any:
-        """How a branch is chosen: under `jax.vmap`, at the cost of the branches chosen."""
-        return dispatch.switch(index, branches, *operands, light=self._light)
+        """How a branch is chosen: under `jax.vmap`, at the cost of the branches chosen.
 
-    def __init__(self, tasks: Sequence[str | Task], action_repeat: int = 1):
+        Cheap tasks among themselves all run for every environment: sorting costs more.
+        """
+        if self._cheap:
+            return jax.lax.switch(index, branches, *operands)
+        return dispatch.switch(index, branches, *operands, shares=self._shares)
+
+    def __init__(
+        self,
+        tasks: Sequence[str | Task],
+        action_repeat: int = 1,
+        splits: Sequence[Sequence[str]] = (),
+    ):
         if isinstance(tasks, str) or not tasks:
             raise ValueError(f"tasks must be a list of at least one task, got {tasks!r}")
         self.tasks = tuple(task_table.make(t) if isinstance(t, str) else t for t in tasks)
@@ -53,13 +65,8 @@ class TaskSet:
         for program, indices in enumerate(self._members):
             self._program_of[indices] = program
             self._row_of[indices] = np.arange(len(indices))
-        cheap = [p for p, i in enumerate(self._members) if self.tasks[i[0]].cheap]
-        alone = [[p] for p in range(len(self._members)) if p not in cheap]
-        self._groups = ([cheap] if cheap else []) + alone
-        self._light = (0,) if cheap else ()
-        self._group_of = np.zeros(len(self._members), np.int32)
-        for group, programs in enumerate(self._groups):
-            self._group_of[programs] = group
+        self._cheap = all(task.cheap for task in self.tasks)
+        self._shares = [self._share(indices, list(splits)) for indices in self._members]
         self._packings = [self._packing(self.tasks[i[0]]) for i in self._members]
         # NumPy, so that nothing traced is kept when a set is built inside a transformation.
         self.stacked_params: tuple[Any, ...] = tuple(
@@ -74,6 +81,7 @@ class TaskSet:
             type(other) is type(self)
             and self.tasks == other.tasks
             and self.action_repeat == other.action_repeat
+            and self._shares == other._shares
         )
 
     def __hash__(self):
@@ -183,20 +191,14 @@ class TaskSet:
         """`branch(program, task)(row, *operands)` of the task's program, at its cost."""
         program = jnp.asarray(self._program_of)[task_id]
         row = jnp.asarray(self._row_of)[task_id]
-        group = jnp.asarray(self._group_of)[program]
-        groups = [self._merged(branch, programs) for programs in self._groups]
-        return self.switch(group, groups, program, row, *operands)
+        branches = [branch(p, self.tasks[i[0]]) for p, i in enumerate(self._members)]
+        return self.switch(program, branches, row, *operands)
 
-    def _merged(self, branch, programs: Sequence[int]):
-        """One branch for several programs, all of which run where it does."""
-        branches = [branch(p, self.tasks[self._members[p][0]]) for p in programs]
-        place = np.zeros(len(self._members), np.int32)
-        place[programs] = np.arange(len(programs))
-
-        def merged(program, *operands):
-            return jax.lax.switch(jnp.asarray(place)[program], branches, *operands)
-
-        return merged
+    def _share(self, indices: Sequence[int], splits: Sequence[Sequence[str]]) -> float:
+        """The part of a batch that these tasks are: in the first split that has any."""
+        names = {self.names[i] for i in indices}
+        split = next((s for s in splits if names & set(s)), self.names)
+        return len(names & set(split)) / len(split)
 
     def _padded(self, x):
         return jnp.zeros(self.max_obs, jnp.float32).at[: x.shape[0]].set(x)

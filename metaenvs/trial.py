@@ -158,7 +158,7 @@ class RandomProjection(environment.Environment):
             if value < 1:
                 raise ValueError(f"{what} must be at least 1, got {value}")
         self._name = name
-        self.tasks = TaskSet(tasks, action_repeat)
+        self.tasks = TaskSet(tasks, action_repeat, list((splits or {}).values()))
         self.tasks.check_sizes(obs_size, action_size)
         self.obs_size, self.action_size = obs_size, action_size
         self.observe = tuple(part for part in OBSERVE if part in observe)

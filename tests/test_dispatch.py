@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaenvs.dispatch import default_block, only_where, switch, update_where
+from metaenvs.dispatch import default_block, only_where, share_block, switch, update_where
 
 
 def compute(value, key, x, shared):
@@ -112,20 +112,20 @@ BRANCHES = [
 ]
 
 
-def choose(index, key, x, shared, block=4, light=()):
-    return switch(index, BRANCHES, key, x, shared, block=lambda size: block, light=light)
+def choose(index, key, x, shared, block=4):
+    return switch(index, BRANCHES, key, x, shared, block=lambda size: block)
 
 
 @pytest.mark.parametrize("block", [1, 4, 100])
 @pytest.mark.parametrize("batch", [(37,), (2, 3, 5)])
-@pytest.mark.parametrize(("n_used", "light"), [(1, ()), (3, ()), (4, (0, 2))])
-def test_switch_equals_loop(batch, block, n_used, light):
+@pytest.mark.parametrize("n_used", [1, 3, 4])
+def test_switch_equals_loop(batch, block, n_used):
     shared = {"s": jnp.asarray(2.0)}
     _, keys, x = inputs(*batch)
     index = jax.random.randint(jax.random.key(1), batch, 0, n_used)
 
     def function(index, key, x):
-        return choose(index, key, x, shared, block, light)
+        return choose(index, key, x, shared, block)
 
     for _ in batch:
         function = jax.vmap(function)
@@ -213,13 +213,28 @@ def test_block_sizes(size):
     assert block == size if size < 128 else 32 <= block <= size // 2
 
 
-def test_default_blocks_equal_a_loop():
+@pytest.mark.parametrize("size", [1, 127, 128, 1000, 1024, 16_384])
+@pytest.mark.parametrize("share", [0.0, 1 / 6, 1.0])
+def test_a_likely_share_fits_in_whole_blocks(size, share):
+    block = share_block(size, share)
+    assert 1 <= block <= size
+    if size >= 128:
+        assert 32 <= block <= 512 or block == size
+        # At a usual count, fewer than a third of the rows computed are for nothing.
+        rows = max(size * share, 32)
+        assert -(-rows // block) * block < 4 / 3 * rows
+
+
+@pytest.mark.parametrize("shares", [None, (0.1, 0.2, 0.7, 0.0), (1.0, 0.0, 0.0, 0.0)])
+def test_blocks_of_any_size_equal_a_loop(shares):
     shared = {"s": jnp.asarray(2.0)}
     _, keys, x = inputs(300)
     index = jax.random.randint(jax.random.key(1), (300,), 0, 3)
-    out = jax.jit(jax.vmap(lambda *args: switch(args[0], BRANCHES, *args[1:], shared)))(
-        index, keys, x
-    )
+
+    def function(index, key, x):
+        return switch(index, BRANCHES, key, x, shared, shares=shares)
+
+    out = jax.jit(jax.vmap(function))(index, keys, x)
     rows = zip(index, keys, x, strict=True)
     expected = jnp.stack([BRANCHES[int(i)](k, v, shared)["y"] for i, k, v in rows])
     np.testing.assert_allclose(out["y"], expected, rtol=1e-6, atol=1e-6)
