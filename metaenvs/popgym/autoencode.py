@@ -6,14 +6,12 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metaenvs.popgym import chance, packed
+from metaenvs.popgym import chance, deck, packed
 from metaenvs.popgym.base import (
     DECK_SIZE,
     SUITS,
     Game,
     GameState,
-    draw_card,
-    one_hot,
 )
 from metaenvs.spaces import MultiDiscrete
 
@@ -21,7 +19,7 @@ PLAY, WATCH = 0, 1
 
 
 class AutoencodeState(GameState):
-    """Suits of the `cards` dealt so far, packed, and the deck's `remaining [4]` suits."""
+    """Suits of the `cards` dealt so far, packed, and what is `remaining` of the deck."""
 
     cards: jax.Array
     remaining: jax.Array
@@ -49,12 +47,12 @@ class Autoencode(Game):
         self.num_cards = DECK_SIZE * num_decks
 
     def initial_state(self, seed: jax.Array, params: Any) -> AutoencodeState:
-        full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
+        full = deck.full(SUITS, self.num_cards // SUITS)
         card = chance.below(chance.words(seed, 1)[0], SUITS)
         return AutoencodeState(
             time=jnp.zeros((), jnp.int32),
             cards=packed.put(packed.empty(self.num_cards), 0, card),
-            remaining=full - one_hot(card, SUITS),
+            remaining=deck.without(full, card),
         )
 
     def advance(
@@ -64,10 +62,10 @@ class Autoencode(Game):
         playing = dealt >= n
         correct = packed.get(state.cards, 2 * n - 1 - dealt)
         reward = jnp.where(action == correct, 1.0, -1.0) / n
-        card = draw_card(chance.words(seed, 1)[0], state.remaining)
+        card = deck.draw(chance.words(seed, 1)[0], state.remaining)
         state = state.replace(
             cards=jnp.where(playing, state.cards, packed.put(state.cards, dealt, card)),
-            remaining=jnp.where(playing, state.remaining, state.remaining - one_hot(card, SUITS)),
+            remaining=jnp.where(playing, state.remaining, deck.without(state.remaining, card)),
         )
         return state, jnp.where(playing, reward, 0.0)
 

@@ -1,4 +1,4 @@
-"""What the POPGym games share: the Gymnax contract, decks of cards, small arrays."""
+"""What the POPGym games share: the Gymnax contract, sizes of decks, small arrays."""
 
 from functools import partial
 from typing import Any
@@ -160,23 +160,6 @@ class Game(environment.Environment):
 
     def __repr__(self) -> str:
         return f"{self.name}({self._default_params!r})"
-
-
-def draw_card(word: jax.Array, remaining: jax.Array) -> jax.Array:
-    """The kind of the next card of a shuffled deck with `remaining [kinds]` cards of each.
-
-    Dealing card by card what a shuffle would have put next has the same distribution as
-    shuffling at the episode's start, and leaves nothing to pay for at a reset. 0 from an
-    empty deck.
-    """
-    counts = [remaining[kind] for kind in range(len(remaining))]
-    total = sum(counts)
-    place = chance.below(word, total)
-    card, passed = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-    for count in counts[:-1]:
-        passed = passed + count
-        card = card + (place >= passed)
-    return jnp.where(total > 0, card, 0)
 
 
 # Under jax.vmap these run over a batch of small arrays. XLA vectorises over the batch what

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from metaenvs import errors
-from metaenvs.popgym import chance
-from metaenvs.popgym.base import COLORS, DECK_SIZE, RANKS, Game, GameState, draw_card, one_hot
+from metaenvs.popgym import chance, deck
+from metaenvs.popgym.base import COLORS, DECK_SIZE, RANKS, Game, GameState, one_hot
 from metaenvs.spaces import MultiDiscrete
 
 KINDS = MappingProxyType({"colors": COLORS, "ranks": RANKS})
@@ -20,7 +20,7 @@ _NONE = -1
 class ConcentrationState(GameState):
     """`cards [n]` (int8): the kind of each card turned so far, -1 for others.
 
-    `remaining [kinds]`: cards of each kind never turned; `matched [n]`: cards that stay
+    `remaining`: the deck of those never turned; `matched [n]`: cards that stay
     face up; `shown [n]`: cards face up in the observation; `first`: the card turned first
     in a turn that has begun, else -1; `pairs`: pairs found.
     """
@@ -64,7 +64,7 @@ class Concentration(Game):
         return ConcentrationState(
             time=zero,
             cards=jnp.full(n, _NONE, jnp.int8),
-            remaining=jnp.full(self.kinds, n // self.kinds, jnp.int32),
+            remaining=deck.full(self.kinds, n // self.kinds),
             matched=jnp.zeros(n, bool),
             shown=jnp.zeros(n, bool),
             first=jnp.full((), _NONE, jnp.int32),
@@ -77,10 +77,10 @@ class Concentration(Game):
         here = one_hot(action, self.num_cards, bool)
         known = state.cards[action].astype(jnp.int32)
         new = known == _NONE
-        drawn = draw_card(chance.words(seed, 1)[0], state.remaining)
+        drawn = deck.draw(chance.words(seed, 1)[0], state.remaining)
         kind = jnp.where(new, drawn, known)
         cards = jnp.where(here & new, drawn.astype(jnp.int8), state.cards)
-        remaining = state.remaining - jnp.where(new, one_hot(drawn, self.kinds), 0)
+        remaining = jnp.where(new, deck.without(state.remaining, drawn), state.remaining)
 
         begun = state.first != _NONE
         first_here = one_hot(state.first, self.num_cards, bool)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from metaenvs import errors
-from metaenvs.popgym import chance
+from metaenvs.popgym import chance, deck
 from metaenvs.popgym.base import (
     COLORS,
     DECK_SIZE,
@@ -16,9 +16,6 @@ from metaenvs.popgym.base import (
     SUITS,
     Game,
     GameState,
-    at,
-    draw_card,
-    one_hot,
 )
 from metaenvs.spaces import MultiDiscrete
 
@@ -56,30 +53,32 @@ class CountRecall(Game):
         self.kinds = errors.lookup(KINDS, deck_type, "deck type")
 
     def initial_state(self, seed: jax.Array, params: Any) -> CountRecallState:
-        full = jnp.full(self.kinds, self.num_cards // self.kinds, jnp.int32)
-        return self._deal(seed, full, full, jnp.zeros((), jnp.int32))
-
-    def _deal(
-        self, seed: jax.Array, values: jax.Array, queries: jax.Array, time: jax.Array
-    ) -> CountRecallState:
-        word_value, word_query = chance.words(seed, 2)
-        value, query = draw_card(word_value, values), draw_card(word_query, queries)
+        full = deck.full(self.kinds, self.num_cards // self.kinds)
+        value, query = chance.below(chance.words(seed, 2), self.kinds)
         return CountRecallState(
-            time=time,
+            time=jnp.zeros((), jnp.int32),
             value=value,
             query=query,
-            value_remaining=values - one_hot(value, self.kinds),
-            query_remaining=queries - one_hot(query, self.kinds),
+            value_remaining=deck.without(full, value),
+            query_remaining=deck.without(full, query),
         )
 
     def advance(
         self, seed: jax.Array, state: CountRecallState, action: jax.Array, params: Any
     ) -> tuple[CountRecallState, jax.Array]:
-        left = at(state.value_remaining, state.query)
+        left = deck.left(state.value_remaining, state.query)
         count = self.num_cards // self.kinds - left
         reward = jnp.where(action == count, 1.0, -1.0) / (self.num_cards - 1)
-        dealt = self._deal(seed, state.value_remaining, state.query_remaining, state.time)
-        return dealt, reward
+        word_value, word_query = chance.words(seed, 2)
+        value = deck.draw(word_value, state.value_remaining)
+        query = deck.draw(word_query, state.query_remaining)
+        state = state.replace(
+            value=value,
+            query=query,
+            value_remaining=deck.without(state.value_remaining, value),
+            query_remaining=deck.without(state.query_remaining, query),
+        )
+        return state, reward
 
     def observation(self, state: CountRecallState, params: Any) -> jax.Array:
         return jnp.stack([state.value, state.query])

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metaenvs.popgym import chance
-from metaenvs.popgym.base import DECK_SIZE, RANKS, Game, GameState, draw_card, one_hot
+from metaenvs.popgym import chance, deck
+from metaenvs.popgym.base import DECK_SIZE, RANKS, Game, GameState
 
 
 class HigherLowerState(GameState):
-    """Rank of the `card` in sight and the deck's `remaining [13]` ranks."""
+    """Rank of the `card` in sight and what is `remaining` of the deck."""
 
     card: jax.Array
     remaining: jax.Array
@@ -35,19 +35,19 @@ class HigherLower(Game):
         self.num_cards = DECK_SIZE * num_decks
 
     def initial_state(self, seed: jax.Array, params: Any) -> HigherLowerState:
-        full = jnp.full(RANKS, self.num_cards // RANKS, jnp.int32)
+        full = deck.full(RANKS, self.num_cards // RANKS)
         card = chance.below(chance.words(seed, 1)[0], RANKS)
         return HigherLowerState(
-            time=jnp.zeros((), jnp.int32), card=card, remaining=full - one_hot(card, RANKS)
+            time=jnp.zeros((), jnp.int32), card=card, remaining=deck.without(full, card)
         )
 
     def advance(
         self, seed: jax.Array, state: HigherLowerState, action: jax.Array, params: Any
     ) -> tuple[HigherLowerState, jax.Array]:
-        card = draw_card(chance.words(seed, 1)[0], state.remaining)
+        card = deck.draw(chance.words(seed, 1)[0], state.remaining)
         guess = jnp.where(action == 0, 1, -1)
         reward = guess * jnp.sign(card - state.card) / self.num_cards
-        remaining = state.remaining - one_hot(card, RANKS)
+        remaining = deck.without(state.remaining, card)
         return state.replace(card=card, remaining=remaining), reward
 
     def observation(self, state: HigherLowerState, params: Any) -> jax.Array:

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metaenvs.popgym import chance
-from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState, draw_card, one_hot
+from metaenvs.popgym import chance, deck
+from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState
 
 
 class RepeatFirstState(GameState):
-    """`first` suit of the episode, `card` seen last, and the deck's `remaining [4]` suits."""
+    """`first` suit of the episode, `card` seen last, and what is `remaining` of the deck."""
 
     first: jax.Array
     card: jax.Array
@@ -37,21 +37,21 @@ class RepeatFirst(Game):
         self.num_cards = DECK_SIZE * num_decks
 
     def initial_state(self, seed: jax.Array, params: Any) -> RepeatFirstState:
-        full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
+        full = deck.full(SUITS, self.num_cards // SUITS)
         first = chance.below(chance.words(seed, 1)[0], SUITS)
         return RepeatFirstState(
             time=jnp.zeros((), jnp.int32),
             first=first,
             card=first,
-            remaining=full - one_hot(first, SUITS),
+            remaining=deck.without(full, first),
         )
 
     def advance(
         self, seed: jax.Array, state: RepeatFirstState, action: jax.Array, params: Any
     ) -> tuple[RepeatFirstState, jax.Array]:
         reward = jnp.where(action == state.first, 1.0, -1.0) / (self.num_cards - 1)
-        card = draw_card(chance.words(seed, 1)[0], state.remaining)
-        remaining = state.remaining - one_hot(card, SUITS)
+        card = deck.draw(chance.words(seed, 1)[0], state.remaining)
+        remaining = deck.without(state.remaining, card)
         return state.replace(card=card, remaining=remaining), reward
 
     def observation(self, state: RepeatFirstState, params: Any) -> jax.Array:

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metaenvs.popgym import chance, packed
-from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState, draw_card, one_hot
+from metaenvs.popgym import chance, deck, packed
+from metaenvs.popgym.base import DECK_SIZE, SUITS, Game, GameState
 
 
 class RepeatPreviousState(GameState):
-    """The last `k` suits packed, newest first, and the deck's `remaining [4]` suits."""
+    """The last `k` suits packed, newest first, and what is `remaining` of the deck."""
 
     history: jax.Array
     remaining: jax.Array
@@ -39,12 +39,12 @@ class RepeatPrevious(Game):
         self.k = k
 
     def initial_state(self, seed: jax.Array, params: Any) -> RepeatPreviousState:
-        full = jnp.full(SUITS, self.num_cards // SUITS, jnp.int32)
+        full = deck.full(SUITS, self.num_cards // SUITS)
         card = chance.below(chance.words(seed, 1)[0], SUITS)
         return RepeatPreviousState(
             time=jnp.zeros((), jnp.int32),
             history=packed.pushed(packed.empty(self.k), card),
-            remaining=full - one_hot(card, SUITS),
+            remaining=deck.without(full, card),
         )
 
     def advance(
@@ -53,10 +53,10 @@ class RepeatPrevious(Game):
         correct = packed.get(state.history, self.k - 1)
         reward = jnp.where(action == correct, 1.0, -1.0) / (self.num_cards - self.k)
         seen = state.time + 1
-        card = draw_card(chance.words(seed, 1)[0], state.remaining)
+        card = deck.draw(chance.words(seed, 1)[0], state.remaining)
         state = state.replace(
             history=packed.pushed(state.history, card),
-            remaining=state.remaining - one_hot(card, SUITS),
+            remaining=deck.without(state.remaining, card),
         )
         return state, jnp.where(seen >= self.k, reward, 0.0)
 
