@@ -19,9 +19,11 @@ LINEAR_FROM = 256
 
 def run(quick: bool) -> Result:
     rows, claims = [], []
-    for name in SWEPT if quick else SUITES:
+    for name in SWEPT[:1] if quick else SUITES:
         env, params = metaenvs.make(name)
-        batches = environments.BATCHES if name in SWEPT and not quick else (1024,)
+        batches = environments.BATCHES if name in SWEPT else (1024,)
+        if quick:
+            batches = tuple(batch for batch in batches if batch >= LINEAR_FROM)
         swept = list(environments.measure(name, env, params, batches))
         rows += swept
         if len(batches) > 1:
@@ -29,7 +31,7 @@ def run(quick: bool) -> Result:
         if name == "RandomProjection-v0":
             kib = swept[0]["bytes of state"] / 1024
             claims.append(Claim(f"KiB of state per environment of {name}", kib, at_most=4))
-    for name in metaenvs.tasks.task_names[:: 5 if quick else 1]:
+    for name in () if quick else metaenvs.tasks.task_names:
         env = metaenvs.RandomProjection([name])
         rows += environments.measure(name, env, env.default_params, (1024,))
     return Result(rows, tuple(claims), (Plot("batch", "steps/s", "env"),))
