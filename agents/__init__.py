@@ -1,1 +1,21 @@
 """The reference agents: resettable S5 (and other memories) trained by recurrent PPO."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agents.evaluate import AgentPolicy
+
+
+def load(name: str, deterministic: bool = False) -> "AgentPolicy":
+    """The policy of an agent that comes with the package; `agents.pretrained.names()`.
+
+    It acts in the environment of its card, as `metaenvs.evaluation.Policy` says:
+    `policy.init_carry(n)`, `policy.act(carry, obs, reset, key)`.
+
+    Raises:
+        ValueError: if there is no agent of that name; the message lists the names.
+    """
+    from agents import evaluate  # imports jax, which the command line sets up first
+    from agents.pretrained import PretrainedAgent
+
+    return evaluate.load(PretrainedAgent(name), deterministic)[0]

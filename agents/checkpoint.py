@@ -6,7 +6,6 @@ without it was cut off, one that differs from it is damaged, and both are passed
 """
 
 import errno
-import hashlib
 import math
 import shutil
 from collections.abc import Sequence
@@ -18,11 +17,9 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from agents import parallel
+from agents import parallel, sums
 from agents.console import console
 from agents.errors import RunError
-
-SUMS = "files.sha256"
 
 
 class Checkpoints:
@@ -53,7 +50,9 @@ class Checkpoints:
     @property
     def updates(self) -> list[int]:
         """Of all complete checkpoints, in order. Whether one is damaged, `restore` finds."""
-        return sorted(n for n in self._manager.all_steps() if (self._folder(n) / SUMS).exists())
+        return sorted(
+            n for n in self._manager.all_steps() if (self._folder(n) / sums.SUMS).exists()
+        )
 
     @property
     def best(self) -> int | None:
@@ -74,7 +73,7 @@ class Checkpoints:
                 update, args=ocp.args.PyTreeSave(state), metrics={"score": score}, force=True
             )
             if jax.process_index() == 0:
-                _write_sums(self._folder(update))
+                sums.write(self._folder(update))
         # Tensorstore reports a full disk as ValueError, orbax some faults as Exception.
         except Exception as error:
             for rest in (self._folder(update), *self.path.glob(f"{update}.*")):
@@ -95,16 +94,7 @@ class Checkpoints:
 
     def fault(self, update: int) -> str | None:
         """What is wrong with the files of a checkpoint; None if nothing is."""
-        folder = self._folder(update)
-        if not (folder / SUMS).exists():
-            return f"{SUMS} is missing"
-        for line in (folder / SUMS).read_text().splitlines():
-            digest, _, name = line.partition("  ")
-            if not (folder / name).is_file():
-                return f"{name} is missing"
-            if _sha256(folder / name) != digest:
-                return f"{name} has changed"
-        return None
+        return sums.fault(self._folder(update))
 
     def set_aside_after(self, update: int) -> None:
         """Move all newer checkpoints out of the way: the run is to write them again."""
@@ -184,18 +174,6 @@ def newest_whole(several: Sequence[Checkpoints]) -> int:
 def _score(metrics: Any) -> float:
     score = (metrics or {}).get("score")
     return -math.inf if score is None else score
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_sums(folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    partial = folder / f"{SUMS}.partial"
-    partial.write_text("".join(f"{_sha256(p)}  {p.relative_to(folder)}\n" for p in files))
-    partial.rename(folder / SUMS)
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

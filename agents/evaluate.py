@@ -1,14 +1,15 @@
 """A trained network as a policy that the protocol can evaluate."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from flax import struct
 
 import metaenvs
 from agents import config as configs
+from agents.config import TrainConfig
 from agents.errors import RunError
 from agents.evaluation_view import EvaluationProgress
-from agents.run_folder import RunFolder
 from agents.train import Trainer
 from metaenvs import errors, evaluation
 
@@ -40,25 +41,41 @@ class AgentPolicy(struct.PyTreeNode):
         return carry, policy.mode() if self.deterministic else policy.sample(key)
 
 
-def load(run: RunFolder, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:
-    """The policy of a run's last checkpoint, its trainer, and the updates it had.
+class Saved(Protocol):
+    """An agent on disk: a run's last checkpoint, or one that comes with the package."""
+
+    path: Path
+    config: TrainConfig
+
+    def restore_agent(self, like: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Updates it had, and what it acts by in the tree of shapes `like`."""
+        ...
+
+
+def load(saved: Saved, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:
+    """The policy of a saved agent, its trainer, and the updates it had.
 
     Raises:
         RunError: without a checkpoint, or with one that does not fit.
     """
-    trainer = Trainer(run.config)
-    update, agent = run.checkpoints.restore(trainer.state_shapes().agent())
+    trainer = Trainer(saved.config)
+    update, agent = saved.restore_agent(trainer.state_shapes().agent())
     return AgentPolicy.make(trainer.network, agent["params"], deterministic), trainer, update
 
 
 def evaluate(
-    run: RunFolder, protocol: str, deterministic: bool = False, overwrite: bool = False
+    saved: Saved,
+    protocol: str,
+    deterministic: bool = False,
+    overwrite: bool = False,
+    out: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure a run's last checkpoint; returns what was written as its evaluation.json.
+    """Measure a saved agent; returns what was written as evaluation.json.
 
     What is finished is kept in evaluation.partial: a stopped evaluation goes on there.
 
     Args:
+        out: folder to write into; by default the agent's own.
         overwrite: replace an evaluation that is already there, and forget an unfinished one.
 
     Raises:
@@ -67,14 +84,16 @@ def evaluate(
             replaced; or if the run's environment has no splits to evaluate on.
     """
     chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
-    path = run.path / "evaluation.json"
+    out = saved.path if out is None else out
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "evaluation.json"
     if path.exists() and not overwrite:
         raise RunError(f"{path} exists; replace it with --overwrite")
-    policy, trainer, update = load(run, deterministic)
-    config = run.config
+    policy, trainer, update = load(saved, deterministic)
+    config = saved.config
     if not isinstance(trainer.env, metaenvs.RandomProjection):
         raise RunError(
-            f"{run.path} was trained on {config.env}, which has no projections and no held-out "
+            f"{saved.path} was trained on {config.env}, which has no projections and no held-out "
             "tasks; protocols are for RandomProjection suites"
         )
     partial = path.with_suffix(".partial")
@@ -88,7 +107,7 @@ def evaluate(
             env_kwargs={"observe": config.observe},
             trained_episodes=trainer.episodes_per_trial,
             agent={
-                "run": run.path.name,
+                "run": saved.path.name,
                 "preset": config.preset,
                 "memory": config.model.memory,
                 "seed": config.seed,

@@ -69,6 +69,14 @@ class RunFolder:
         """Updates done at the last complete checkpoint; None without one."""
         return max(self.checkpoints.updates, default=None)
 
+    def restore_agent(self, like: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Updates done at the last whole checkpoint, and what its policy acts by.
+
+        Raises:
+            RunError: without a checkpoint, or with one that does not fit `like`.
+        """
+        return self.checkpoints.restore(like)
+
     def trim_metrics(self, updates: int) -> None:
         """Drop the lines of updates after `updates`; a resumed run writes them again."""
         if self.metrics_path.exists():

@@ -8,14 +8,18 @@ import tyro
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateCommand:
-    """Measure a run's last checkpoint by a protocol.
+    """Measure a run's last checkpoint, or an agent of the package, by a protocol.
 
     Prints tables, writes evaluation.json and adaptation.png into the run folder. Stopped, it
     goes on where it was when it is called again.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Path | None] = None
     """Folder of the run."""
+    pretrained: str | None = None
+    """Name of an agent that comes with the package, instead of a run."""
+    out: Path | None = None
+    """Folder to write into; by default the run's own."""
     protocol: str = "rp-v0-eval1"
     """Version of the protocol."""
     deterministic: bool = False
@@ -26,16 +30,28 @@ class EvaluateCommand:
 
 def main(argv: list[str]) -> None:
     command = tyro.cli(EvaluateCommand, args=argv, prog="metaenvs evaluate")
+    if (command.run is None) == (command.pretrained is None):
+        raise ValueError("name a run folder or an agent: metaenvs evaluate RUN, or --pretrained")
+    if command.pretrained is not None and command.out is None:
+        raise ValueError("say where the evaluation of an agent of the package goes: --out FOLDER")
     # After the arguments are read: these import jax.
     from agents import evaluate, evaluation_view
     from agents.console import console
+    from agents.pretrained import PretrainedAgent
     from agents.run_folder import RunFolder
     from metaenvs.rendering import adaptation
 
-    run = RunFolder.open(command.run)
-    result = evaluate.evaluate(run, command.protocol, command.deterministic, command.overwrite)
+    saved: evaluate.Saved
+    if command.run is None:
+        saved = PretrainedAgent(command.pretrained or "")
+    else:
+        saved = RunFolder.open(command.run)
+    out = command.out or saved.path
+    result = evaluate.evaluate(
+        saved, command.protocol, command.deterministic, command.overwrite, out
+    )
     evaluation_view.show(result)
-    picture = run.path / "adaptation.png"
+    picture = out / "adaptation.png"
     adaptation.save(result, picture)
-    for file in (run.path / "evaluation.json", picture):
+    for file in (out / "evaluation.json", picture):
         console.print(f"wrote {file}", soft_wrap=True)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.checkpoint import SUMS, Checkpoints
+from agents.checkpoint import Checkpoints
 from agents.errors import RunError
+from agents.sums import SUMS
 
 
 def state(update):

@@ -1,0 +1,72 @@
+"""Agents that come with the package, a folder each in this one.
+
+config.json    settings of the training run
+params.npz     the network's parameters, by their dotted names
+card.md        what it was trained on, how long, how it scores, and with which versions
+files.sha256   sums of the other files (`sha256sum -c files.sha256` checks them)
+
+`python -m agents.pretrained.export RUN NAME` makes one of a run.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from agents import config as configs
+from agents import sums
+from agents.config import TrainConfig
+from agents.errors import RunError
+from metaenvs import errors
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> tuple[str, ...]:
+    """Of all agents that there are."""
+    return tuple(sorted(path.parent.name for path in FOLDER.glob("*/config.json")))
+
+
+class PretrainedAgent:
+    """An agent of this package: like a finished run, but for what only training needs.
+
+    Attributes:
+        path: its folder.
+        config: settings of the run that made it.
+
+    Raises:
+        ValueError: if there is no agent of that name; the message lists the names.
+        RunError: if one of its files is not as it was published.
+    """
+
+    def __init__(self, name: str):
+        self.path = errors.lookup({each: FOLDER / each for each in names()}, name, "agent")
+        fault = sums.fault(self.path)
+        if fault is not None:
+            raise RunError(f"{self.path} is damaged: {fault}")
+        self.config: TrainConfig = configs.from_json((self.path / "config.json").read_text())
+
+    def restore_agent(self, like: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Updates of the training, and parameters in the tree of shapes `like`.
+
+        Raises:
+            RunError: if the parameters are not those of the network that `like` describes.
+        """
+        with np.load(self.path / "params.npz") as saved:
+            arrays = dict(saved)
+        update = int(arrays.pop("update"))
+        wanted = by_name(like)
+        shapes = {name: x.shape for name, x in arrays.items()}
+        if shapes != {name: x.shape for name, x in wanted.items()}:
+            raise RunError(f"{self.path}: parameters of another version of the network")
+        leaves = [jax.device_put(arrays[name], x.sharding) for name, x in wanted.items()]
+        return update, jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def by_name(tree: Any) -> dict[str, Any]:
+    """Leaves by dotted name, in the tree's order."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }

@@ -1,0 +1,112 @@
+"""Make a finished, evaluated run an agent that comes with the package.
+
+python -m agents.pretrained.export runs/NAME s5-random-projection-v0
+"""
+
+import argparse
+import json
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import metaenvs
+from agents import config as configs
+from agents import pretrained, sums
+from agents.errors import RunError
+from agents.run_folder import RunFolder
+from agents.train import Trainer
+
+
+def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
+    """Write the folder of the agent `name` below `root`, whole or not at all; returns it.
+
+    Raises:
+        RunError: if the run is not finished and evaluated, or there is such an agent.
+    """
+    folder = root / name
+    if folder.exists():
+        raise RunError(f"{folder} exists; a published agent does not change: name another")
+    for file in ("summary.json", "evaluation.json"):
+        if not (run.path / file).exists():
+            raise RunError(f"{run.path} has no {file}: train to the end and evaluate it first")
+    trainer = Trainer(run.config)
+    update, agent = run.restore_agent(trainer.state_shapes().agent())
+    arrays = {path: np.asarray(leaf) for path, leaf in pretrained.by_name(agent).items()}
+    result = json.loads((run.path / "evaluation.json").read_text())
+    unfinished = root / f"{name}.partial"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    (unfinished / "config.json").write_text(configs.to_json(run.config))
+    np.savez(unfinished / "params.npz", update=update, **arrays)  # type: ignore[arg-type]
+    (unfinished / "card.md").write_text(card(name, run, trainer, update, arrays, result))
+    sums.write(unfinished)
+    unfinished.rename(folder)
+    return folder
+
+
+def card(
+    name: str,
+    run: RunFolder,
+    trainer: Trainer,
+    update: int,
+    arrays: dict[str, np.ndarray],
+    result: dict[str, Any],
+) -> str:
+    """The model card, in Markdown."""
+    config = run.config
+    fresh = [e for e in result["cells"] if e["condition"] == "fresh" and e["policy"] == "agent"]
+    rows = [
+        f"| {entry['split'].replace('_', ' ')} | {task} | {_interval(x['return'])} | "
+        f"{_interval(x['score']['mean'], 2) if x['score'] else '-'} |"
+        for entry in fresh
+        for task, x in entry["tasks"].items()
+    ]
+    protocol = result["protocol"]
+    size = sum(x.size for x in arrays.values())
+    episodes, trials = result["own_episodes"], protocol["trials_per_task"]
+    return f"""# {name}
+
+{config.model.memory.upper()} agent of {config.model.layers} layers x {config.model.width}
+({size:,} parameters), trained by PPO on the training tasks of
+`{config.env}` behind `{trainer.env.projection}` projections.
+
+- {update * trainer.steps_per_update:,} steps, seed {config.seed}; all settings: `config.json`.
+- metaenvs {metaenvs.__version__}, jax {jax.__version__} on {jax.default_backend()},
+  Python {platform.python_version()}.
+- It sees ({", ".join(config.observe)}) besides the projected observation. Its memory is to be
+  emptied where a trial is truncated, and nowhere else.
+
+Protocol `{protocol["id"]}`: return of the first {episodes} episode(s) of {trials} trials per task
+behind projections not seen in training, and score (0: random policy, 1: single-task expert without
+projection), with 95 % intervals over trials. It is one agent of one seed: for comparisons train
+several.
+
+| split | task | return | score |
+|---|---|---|---|
+{chr(10).join(rows)}
+
+`metaenvs evaluate --pretrained {name} --out FOLDER` repeats this.
+"""
+
+
+def _interval(value: dict[str, float], digits: int = 0) -> str:
+    return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("name", help="of the agent")
+    arguments = parser.parse_args()
+    try:
+        print(f"wrote {export(RunFolder.open(arguments.run), arguments.name)}")
+    except RunError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
