@@ -1,5 +1,6 @@
 """An evaluation on the screen: its progress, and its tables when it is done."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -63,33 +64,52 @@ def show(result: dict[str, Any]) -> None:
         f"{result['own_episodes']} episode(s) of a trial, {protocol['trials_per_task']} trials "
         "per task, ± half of the 95 % interval. Score: 0 is the random policy, 1 a single-task "
         "expert without projection. Wiped: the agent with its memory emptied at every step or "
-        "episode; redrawn: with another projection in every episode. By episode: the agent's "
-        "return in each episode of the trial.",
+        "episode; redrawn: with another projection in every episode.",
     )
     first = protocol["conditions"][0]
-    for split in first["splits"]:
-        console.print(_by_task(result, f"{split}/{first['name']}"))
+    cells = [f"{split}/{first['name']}" for split in first["splits"]]
+    for cell in cells:
+        console.print(_by_task(result, cell))
+    console.print(_by_episode(result, cells))
     console.print(_by_cell(result))
+
+
+def _table(title: str) -> Table:
+    # Seven columns have to fit into a terminal of 80.
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title_justify = "left"
+    return table
 
 
 def _by_task(result: dict[str, Any], cell: str) -> Table:
     entries = {entry["policy"]: entry for entry in result["cells"] if entry["cell"] == cell}
     agent = entries["agent"]
     names = [*(name for name in entries if name != "agent"), "agent"]
-    table = Table(title=f"{cell} ({agent['projection']} projections)", box=box.SIMPLE_HEAD)
-    table.title_justify = "left"
+    table = _table(f"{cell} ({agent['projection']} projections)")
     table.add_column("task", no_wrap=True)
     for name in names:
         table.add_column(_SHORT.get(name, name), justify="right")
     table.add_column("score", justify="right")
-    table.add_column("by episode", justify="right", no_wrap=True)
     for task in [*agent["tasks"], "mean"]:
-        row = [f"{_of_task(entries[name], task)['return']['value']:.0f}" for name in names[:-1]]
+        row = [_number(_of_task(entries[name], task)["return"]["value"]) for name in names[:-1]]
         summary = _of_task(agent, task)
         row.append(_with_interval(summary["return"]))
         row.append(_score(summary, "mean"))
-        row.append(" ".join(f"{x['value']:.0f}" for x in summary["return_by_episode"]))
         table.add_row(task, *row, style="bold" if task == "mean" else None)
+    return table
+
+
+def _by_episode(result: dict[str, Any], cells: Sequence[str]) -> Table:
+    table = _table("return of the agent in each episode of the trial")
+    table.add_column("cell", no_wrap=True)
+    table.add_column("task", no_wrap=True)
+    table.add_column("by episode")
+    for cell in cells:
+        agent = evaluation.find(result, cell, "agent")
+        for task in [*agent["tasks"], "mean"]:
+            values = [x["value"] for x in _of_task(agent, task)["return_by_episode"]]
+            style = "bold" if task == "mean" else None
+            table.add_row(cell, task, " ".join(map(_number, values)), style=style)
     return table
 
 
@@ -98,8 +118,7 @@ def _by_cell(result: dict[str, Any]) -> Table:
         "all cells over tasks: mean, interquartile mean and 20th percentile of the score, its "
         "gain from the first to the last episode, and its mean over the whole trial (area)"
     )
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.title_justify = "left"
+    table = _table(title)
     table.add_column("cell", no_wrap=True)
     for name in ("return", "score", "IQM", "20 %", "gain", "area"):
         table.add_column(name, justify="right")
@@ -113,7 +132,18 @@ def _by_cell(result: dict[str, Any]) -> Table:
 
 
 def _with_interval(value: dict[str, float]) -> str:
-    return f"{value['value']:.0f} ±{(value['high'] - value['low']) / 2:.0f}"
+    half = (value["high"] - value["low"]) / 2
+    digits = _digits(max(abs(value["value"]), half))
+    return f"{value['value']:.{digits}f} ±{half:.{digits}f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.{_digits(value)}f}"
+
+
+def _digits(value: float) -> int:
+    """Decimals: returns of some tasks are at most 1."""
+    return 0 if abs(value) >= 10 else 2
 
 
 def _score(summary: dict[str, Any], name: str, interval: bool = True) -> str:

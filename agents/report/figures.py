@@ -27,6 +27,8 @@ _POLICY_STYLES = {
 _INK = "#262626"
 """Of text and axes; the page's own text colour in its place where the figure is inline."""
 _FONT = 9.0
+_WIDTH = 9.3
+"""Of a full-width figure, in inches."""
 _STYLE: dict[Any, Any] = {
     "font.size": _FONT,
     "axes.titlesize": _FONT,
@@ -67,7 +69,9 @@ def as_svg(figure: Figure, name: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', r"\1", text, count=1)
+    # The page sets the size; all figures have letters of one size if their widths are in scale.
+    share = f'style="--share: {figure.get_figwidth() / _WIDTH:.3f}"'
+    text = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', rf"\1 {share}", text, count=1)
     text = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", text, count=1)
     return text.replace(_INK, "currentColor")
 
@@ -152,7 +156,7 @@ def bars(agents: Sequence[Agent], cells: Iterable[str]) -> Figure:
     cells = list(cells)
     own = agents[0].results[0]["own_episodes"]
     theirs = agents[0].results[0]["suite"] == published.SUITE
-    figure = Figure(figsize=(9.3, 2.6 * len(cells) + 0.4), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 2.6 * len(cells) + 0.4), layout="constrained")
     axes = figure.subplots(len(cells), 1, squeeze=False)[:, 0]
     for ax, cell in zip(axes, cells, strict=True):
         tasks = agents[0].tasks(cell)
@@ -192,7 +196,7 @@ def intervals(agents: Sequence[Agent], cells: Sequence[str]) -> Figure | None:
     if not shown:
         return None
     height = 0.24 * len(agents) * len(shown) + 1.0
-    figure = Figure(figsize=(9.3, height), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots(1, len(tables.AGGREGATES), sharey=True)
     titles = ("mean", "interquartile mean", "20th percentile")
     for ax, statistic, title in zip(axes, tables.AGGREGATES, titles, strict=True):
@@ -218,7 +222,7 @@ def improvements(agents: Sequence[Agent], cells: Sequence[str]) -> Figure:
     """Probability that a trial of one agent pays more than one of another."""
     own = agents[0].results[0]["own_episodes"]
     pairs = [(a, b) for i, a in enumerate(agents) for b in agents[i + 1 :]]
-    figure = Figure(figsize=(9.3, 0.26 * len(pairs) + 1.0), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 0.26 * len(pairs) + 1.0), layout="constrained")
     axes = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
     for ax, cell in zip(axes, cells, strict=True):
         for row, (a, b) in enumerate(pairs):

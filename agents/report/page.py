@@ -17,7 +17,7 @@ from agents.errors import RunError
 from agents.report import figures, published, runs, tables
 from agents.report.runs import Agent, Run
 from metaenvs import RandomProjection
-from metaenvs.rendering import animation
+from metaenvs.rendering import animation, scenes
 
 _ANIMATED = 4
 """Agents whose trials are animated; a page with more would be large."""
@@ -182,7 +182,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _animations(agents: Sequence[Agent], say: Callable[[str], None]) -> list[Animation]:
-    """The first and the last episode of a trial of every agent's first run."""
+    """The first and the last episode of a trial of every agent's first run, if it is drawable."""
     found: list[Animation] = []
     for agent in agents[:_ANIMATED]:
         run = agent.runs[0]
@@ -192,13 +192,22 @@ def _animations(agents: Sequence[Agent], say: Callable[[str], None]) -> list[Ani
     return found
 
 
+def _drawable(env: Any) -> str | None:
+    """The first training task that can be drawn, if there is one."""
+    if not isinstance(env, RandomProjection):
+        return None
+    by_name = dict(zip(env.task_names, env.tasks.tasks, strict=True))
+    names = (name for name in env.splits["train"] if scenes.has_scene(by_name[name]))
+    return next(names, None)
+
+
 def _episodes(label: str, run: Run) -> list[Animation]:
     assert run.folder is not None
     policy, trainer, _ = evaluate.load(run.folder)
     env: Any = trainer.env
-    if not isinstance(env, RandomProjection):
+    task = _drawable(env)
+    if task is None:
         return []
-    task = env.splits["train"][0]
     episodes = run.result["protocol"]["episodes"]
     rollout = animation.roll_out(env, task, policy, episodes=episodes)
     found = []

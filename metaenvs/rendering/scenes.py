@@ -66,10 +66,14 @@ def find(task: Task) -> Scene:
     )
 
 
+def has_scene(task: Task) -> bool:
+    """Whether a task can be drawn."""
+    return isinstance(task, tuple(SCENES))
+
+
 def drawable() -> tuple[str, ...]:
     """Names of the tasks of `metaenvs.tasks` that have a scene."""
-    kinds = tuple(SCENES)
-    return tuple(name for name in tasks.task_names if isinstance(tasks.make(name), kinds))
+    return tuple(name for name in tasks.task_names if has_scene(tasks.make(name)))
 
 
 def _polar(angle: float, length: float = 1.0) -> np.ndarray:

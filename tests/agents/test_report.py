@@ -1,15 +1,20 @@
 """The report: complete, self-contained, and careful with what is there."""
 
 import csv
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from agents import cli, report
+import metaenvs
+from agents import cli, evaluation_view, report
+from agents.config import TrainConfig
 from agents.errors import RunError
-from agents.report import runs, tables
+from agents.report import page, runs, tables
+from agents.run_folder import RunFolder
 from metaenvs import evaluation
 from metaenvs.evaluation import PROTOCOLS, measure
 
@@ -132,3 +137,33 @@ def test_what_cannot_be_reported_is_refused(results, tmp_path, capsys):
     ):
         assert cli.main(argv) == 2
         assert message in capsys.readouterr().err
+
+
+def test_only_tasks_that_can_be_drawn_are_animated():
+    lite, _ = metaenvs.make("RandomProjection-Lite-v0")
+    assert page._drawable(lite) == "cartpole_swingup"
+    cartpole, _ = metaenvs.make("RandomProjection-StatelessCartPole-v0")
+    assert page._drawable(cartpole) is None
+    assert page._drawable(metaenvs.make("Pendulum-v1")[0]) is None
+
+
+@pytest.mark.parametrize("level", [900.0, 0.5])
+def test_an_evaluation_fits_into_80_columns(level, monkeypatch):
+    screen = Console(width=80, file=io.StringIO())
+    monkeypatch.setattr(evaluation_view, "console", screen)
+    evaluation_view.show(made_up("agent", level, 0))
+    text = screen.file.getvalue()
+    assert "\u2026" not in text and max(map(len, text.splitlines())) <= 80
+    rows = [line.split() for line in text.splitlines() if line.startswith(" cartpole_swingup")]
+    assert [len(row) for row in rows] == [1 + 4 + 2 + 2]  # task, controls, agent, score
+
+
+def test_a_run_without_checkpoint_is_not_evaluated(tmp_path, capsys):
+    run = tmp_path / "run"
+    RunFolder.create(run, TrainConfig(env="RandomProjection-Lite-v0"))
+    before = sorted(run.rglob("*"))
+    assert cli.main(["evaluate", str(run)]) == 2
+    assert "run/checkpoints: no checkpoint; continue the run with" in capsys.readouterr().err
+    assert sorted(run.rglob("*")) == before
+    assert cli.main(["evaluate", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
