@@ -26,13 +26,17 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
     """
     settings = {"episodes_per_trial": config.episodes_per_trial, "projection": config.projection}
     kwargs: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-    if "observe" in registry.keywords(config.env):
-        kwargs["observe"] = config.observe
-    env, params = metaenvs.make(config.env, **kwargs)
+    env, params = metaenvs.make(config.env, **kwargs, **observed(config))
     params = _with(params, config.env_params, config.env)
     if not hasattr(env, "task_names"):
         env = EpisodeTrials(env, config.observe)
     return env, params
+
+
+def observed(config: TrainConfig) -> dict[str, Any]:
+    """The keyword by which the environment is told what to show, if it has one."""
+    has_one = "observe" in registry.keywords(config.env)
+    return {"observe": config.observe} if has_one else {}
 
 
 def _with(params: Any, values: dict[str, float], env_id: str) -> Any:

@@ -7,6 +7,7 @@ from flax import struct
 
 import metaenvs
 from agents import config as configs
+from agents import environments
 from agents.config import TrainConfig
 from agents.errors import RunError
 from agents.evaluation_view import EvaluationProgress
@@ -104,7 +105,7 @@ def evaluate(
             policy,
             config.env,
             chosen,
-            env_kwargs={"observe": config.observe},
+            env_kwargs=environments.observed(config),
             trained_episodes=trainer.episodes_per_trial,
             agent={
                 "run": saved.path.name,

@@ -116,3 +116,13 @@ def test_settings_that_do_not_fit_are_refused():
         make(projection="orthogonal")
     with pytest.raises(ValueError, match=r"trials of test-Mixed-v0 have no fixed length: give"):
         Trainer(dataclasses.replace(TINY, env="test-Mixed-v0", env_params={}, rollout_steps=None))
+
+
+def test_only_an_environment_that_can_choose_is_told_what_to_show():
+    def make(split="train", projection="orthogonal"):
+        return metaenvs.RandomProjection(["pendulum_swingup"], projection=projection)
+
+    metaenvs.register("WithoutObserve-v0", make)
+    assert environments.observed(TrainConfig(env="WithoutObserve-v0")) == {}
+    config = TrainConfig(env="RandomProjection-Lite-v0", observe=("reward",))
+    assert environments.observed(config) == {"observe": ("reward",)}
