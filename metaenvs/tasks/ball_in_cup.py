@@ -66,7 +66,7 @@ class BallInCupParams(TaskParams):
 
 
 class _Touching(NamedTuple):
-    """Where and how the ball touches the walls: five of each.
+    """Where and how the ball touches one wall.
 
     `(x, z)` is the unit vector from the wall to the ball, `distance` between the
     surfaces is negative where they overlap.
@@ -77,13 +77,32 @@ class _Touching(NamedTuple):
     distance: jax.Array
 
 
-def _touch_walls(x: jax.Array, z: jax.Array, params: BallInCupParams) -> _Touching:
+class _Contact(NamedTuple):
+    """The ball's contact with one wall: `_Touching`'s vector, and its soft constraint.
+
+    `stiff` is the weight, 0 where they do not touch; `normal` and `tangent` are the
+    reference accelerations.
+    """
+
+    x: jax.Array
+    z: jax.Array
+    stiff: jax.Array
+    normal: jax.Array
+    tangent: jax.Array
+
+
+# Walls are written out one by one: XLA vectorises over a batch what is a number for each
+# environment, and a row of five it does not.
+def _touch_walls(x: jax.Array, z: jax.Array, params: BallInCupParams) -> list[_Touching]:
     """The ball's centre is at `(x, z)` from the cup's body."""
-    x = x - _WALL_START[:, 0]
-    z = z - _WALL_START[:, 1]
-    along = jnp.clip((x * _WALL[:, 0] + z * _WALL[:, 1]) * _WALL_INVERSE_SQUARE, 0.0, 1.0)
-    x = x - along * _WALL[:, 0]
-    z = z - along * _WALL[:, 1]
+    return [_touch_wall(wall, x, z, params) for wall in range(len(_WALL))]
+
+
+def _touch_wall(wall: int, x: jax.Array, z: jax.Array, params: BallInCupParams) -> _Touching:
+    (start_x, start_z), (length_x, length_z) = _WALL_START[wall], _WALL[wall]
+    x, z = x - start_x, z - start_z
+    along = jnp.clip((x * length_x + z * length_z) * _WALL_INVERSE_SQUARE[wall], 0.0, 1.0)
+    x, z = x - along * length_x, z - along * length_z
     # The ball's centre on a wall's axis has no normal; any finite one will do.
     square = jnp.maximum(x * x + z * z, 1e-12)
     inverse = jax.lax.rsqrt(square)
@@ -129,8 +148,8 @@ class BallInCup(DMControlTask[TaskState, BallInCupParams]):
         uniform = jax.random.uniform(key, (2 * _START_DRAWS,), jnp.float32).reshape(2, -1)
         x = 0.4 * uniform[0] - 0.2
         z = 0.3 * uniform[1] + 0.2
-        touching = _touch_walls(x[:, None], z[:, None] + (_BALL_HEIGHT - _CUP_HEIGHT), params)
-        free = jnp.all(touching.distance > 0.0, axis=-1)
+        walls = _touch_walls(x, z + (_BALL_HEIGHT - _CUP_HEIGHT), params)
+        free = jnp.all(jnp.stack([wall.distance for wall in walls]) > 0.0, axis=0)
         first = jnp.argmax(free)
         return TaskState(
             qpos=jnp.stack([jnp.zeros(()), jnp.zeros(()), x[first], z[first]]),
@@ -176,20 +195,26 @@ def _substep(
     z_rate = qvel[3] - qvel[1]
     damping = _SOFTNESS.damping
 
-    walls = _touch_walls(x, z, params)
     # MuJoCo's body_invweight0 averages over three axes for the cup, though it cannot
     # move along y, and does not for the ball, whose frame is at its centre of mass.
     ball_weight = 1.0 / ball_mass
     wall_weight = 2.0 / (3.0 * cup_mass) + ball_weight
     edges = 2.0 * params.friction**2 * (1.0 + params.friction**2)
-    impedance = _SOFTNESS.impedance(jnp.maximum(-walls.distance, 0.0))
-    wall_stiff = jnp.where(
-        walls.distance < 0.0, _SOFTNESS.weight(impedance, edges * wall_weight), 0.0
-    )
-    wall_normal = _SOFTNESS.pull(impedance, walls.distance) - damping * (
-        walls.x * x_rate + walls.z * z_rate
-    )
-    wall_tangent = -damping * (walls.x * z_rate - walls.z * x_rate)
+
+    def contact(wall: _Touching) -> _Contact:
+        impedance = _SOFTNESS.impedance(jnp.maximum(-wall.distance, 0.0))
+        return _Contact(
+            wall.x,
+            wall.z,
+            stiff=jnp.where(
+                wall.distance < 0.0, _SOFTNESS.weight(impedance, edges * wall_weight), 0.0
+            ),
+            normal=_SOFTNESS.pull(impedance, wall.distance)
+            - damping * (wall.x * x_rate + wall.z * z_rate),
+            tangent=-damping * (wall.x * z_rate - wall.z * x_rate),
+        )
+
+    walls = [contact(wall) for wall in _touch_walls(x, z, params)]
 
     foot = z - _STRING_END
     square = jnp.maximum(x * x + foot * foot, 1e-12)
@@ -215,44 +240,41 @@ def _substep(
     cup_free_z = force[1] / cup_mass - params.gravity
     ball_free_z = -params.gravity
 
-    def newton_step(acceleration: jax.Array, _: None) -> tuple[jax.Array, None]:
+    def newton_step(acceleration: tuple[jax.Array, ...], _: None):
         cup_x, cup_z, ball_x, ball_z = acceleration
         relative_x, relative_z = ball_x - cup_x, ball_z - cup_z
 
-        wall = pyramidal_cone(
-            walls.x * relative_x + walls.z * relative_z - wall_normal,
-            walls.x * relative_z - walls.z * relative_x - wall_tangent,
-            wall_stiff,
-            params.friction,
-        )
         string = one_sided(
             string_x * relative_x + string_z * relative_z - string_reference, string_stiff
         )
         ground = pyramidal_cone(
             ball_z - ground_normal, ball_x - ground_tangent, ground_stiff, params.friction
         )
-
-        xx, xz, zz = walls.x**2, walls.x * walls.z, walls.z**2
+        # Gradient and curvature of the costs by the relative acceleration.
+        pull_x, pull_z = string_x * string.gradient, string_z * string.gradient
         between = SymmetricMatrix(
-            jnp.sum(
-                xx * wall.normal_normal - 2.0 * xz * wall.normal_tangent + zz * wall.tangent_tangent
-            )
-            + string_x**2 * string.curvature,
-            jnp.sum(
-                xz * (wall.normal_normal - wall.tangent_tangent) + (xx - zz) * wall.normal_tangent
-            )
-            + string_x * string_z * string.curvature,
-            jnp.sum(
-                zz * wall.normal_normal + 2.0 * xz * wall.normal_tangent + xx * wall.tangent_tangent
-            )
-            + string_z**2 * string.curvature,
+            string_x**2 * string.curvature,
+            string_x * string_z * string.curvature,
+            string_z**2 * string.curvature,
         )
-        pull_x = (
-            jnp.sum(walls.x * wall.normal - walls.z * wall.tangent) + string_x * string.gradient
-        )
-        pull_z = (
-            jnp.sum(walls.z * wall.normal + walls.x * wall.tangent) + string_z * string.gradient
-        )
+        for wall in walls:
+            cone = pyramidal_cone(
+                wall.x * relative_x + wall.z * relative_z - wall.normal,
+                wall.x * relative_z - wall.z * relative_x - wall.tangent,
+                wall.stiff,
+                params.friction,
+            )
+            xx, xz, zz = wall.x**2, wall.x * wall.z, wall.z**2
+            pull_x += wall.x * cone.normal - wall.z * cone.tangent
+            pull_z += wall.z * cone.normal + wall.x * cone.tangent
+            both = 2.0 * xz * cone.normal_tangent
+            between = SymmetricMatrix(
+                between.xx + xx * cone.normal_normal - both + zz * cone.tangent_tangent,
+                between.xy
+                + xz * (cone.normal_normal - cone.tangent_tangent)
+                + (xx - zz) * cone.normal_tangent,
+                between.yy + zz * cone.normal_normal + both + xx * cone.tangent_tangent,
+            )
         cup_gradient = (
             cup_mass * (cup_x - cup_free_x) - pull_x,
             cup_mass * (cup_z - cup_free_z) - pull_z,
@@ -280,13 +302,18 @@ def _substep(
         shift_x, shift_z = inverse.times(
             cup_gradient[0] + cup_mass * ball_step[0], cup_gradient[1] + cup_mass * ball_step[1]
         )
-        step = jnp.stack(
-            [ball_step[0] - shift_x, ball_step[1] - shift_z, ball_step[0], ball_step[1]]
-        )
-        return acceleration + step, None
+        return (
+            cup_x + ball_step[0] - shift_x,
+            cup_z + ball_step[1] - shift_z,
+            ball_x + ball_step[0],
+            ball_z + ball_step[1],
+        ), None
 
-    start = jnp.stack([cup_free_x, cup_free_z, jnp.zeros(()), ball_free_z])
-    acceleration, _ = jax.lax.scan(newton_step, start, None, length=_NEWTON_STEPS)
+    # Numbers of each environment even where they start as constants, as a loop needs.
+    still = jnp.zeros_like(cup_free_x)
+    start = (cup_free_x, cup_free_z, still, still + ball_free_z)
+    found, _ = jax.lax.scan(newton_step, start, None, length=_NEWTON_STEPS)
+    acceleration = jnp.stack(found)
     mass = jnp.stack([cup_mass, cup_mass, ball_mass, ball_mass])
     damped_mass = mass + _TIMESTEP * jnp.stack([params.cup_damping, params.cup_damping, 0.0, 0.0])
     return semi_implicit_euler(qpos, qvel, acceleration * (mass / damped_mass), _TIMESTEP)
