@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from adapting import Adaptive
+from flax import struct
 from oracles import Oracle, Told
 
 import metaenvs
@@ -147,6 +148,31 @@ def test_an_expert_scores_one_without_projection(tmp_path, monkeypatch):
     for split in ("train", "held_out"):
         expert = mean(result, f"{split}/identity")
         assert agree(expert, as_scores(result, HELD_OUT, "expert"))
+
+
+class Balances(struct.PyTreeNode):
+    """Pushes the cart where the pole leans, by position, angle and their last differences."""
+
+    def init_carry(self, n):
+        return jnp.zeros((n, 2))
+
+    def act(self, carry, obs, reset, key):
+        seen = obs[:, :2]
+        carry = jnp.where(reset[:, None], seen, carry)
+        speed = (seen - carry) / 0.02  # s per step
+        lean = seen @ jnp.array([0.1, 1.0]) + speed @ jnp.array([0.2, 0.3])
+        return seen, lean[:, None]
+
+
+def test_the_optimum_of_stateless_cartpole_is_reached():
+    """Its anchor's 1 is what an episode can pay at most, not what was trained."""
+    env, _ = metaenvs.make("RandomProjection-StatelessCartPole-v0", projection="identity")
+    params = env.params_for(episodes_per_trial=1)
+    trials = evaluation.run_trials(
+        Balances(), env, env.task_names, trials_per_task=64, seed=0, params=params
+    )
+    (anchor,) = anchors.find(env).values()
+    np.testing.assert_allclose(anchor.score(trials.returns_by_episode(1)), 1.0, atol=1e-5)
 
 
 @pytest.mark.slow
