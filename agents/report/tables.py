@@ -50,7 +50,7 @@ def summary(agents: Sequence[Agent]) -> Table:
         for agent in agents:
             own = agent.results[0]["own_episodes"]
             raw = statistics.interval(agent.returns(cell)[..., :own].mean(-1))
-            row = [cell, agent.label, text(raw, 0)]
+            row = [cell, agent.label, raw_text(raw)]
             scores = agent.scores(cell)
             if scores is None:
                 row += ["-"] * 5
@@ -75,8 +75,8 @@ def by_task(agents: Sequence[Agent], cell: str) -> Table:
         for policy in policies(agent, cell):
             names.append(agent.label if policy == "agent" else f"{agent.label}: {policy}")
             returns = agent.returns(cell, policy)[..., :own].mean(-1)
-            rows = [text(statistics.interval(returns[:, [i]]), 0) for i in range(returns.shape[1])]
-            columns.append([*rows, text(statistics.interval(returns), 0)])
+            rows = [raw_text(statistics.interval(returns[:, [i]])) for i in range(returns.shape[1])]
+            columns.append([*rows, raw_text(statistics.interval(returns))])
     tasks = agents[0].tasks(cell)
     if suite == published.SUITE:
         for memory in ("S5", "LSTM", "MLP"):
@@ -96,6 +96,11 @@ def cells(agent: Agent) -> tuple[str, ...]:
 def policies(agent: Agent, cell: str) -> tuple[str, ...]:
     """Names of what was run in a cell: the agent, then its controls."""
     return tuple(e["policy"] for e in agent.results[0]["cells"] if e["cell"] == cell)
+
+
+def raw_text(value: Interval) -> str:
+    """A raw return and its interval: with decimals where a task pays little."""
+    return text(value, 0 if max(abs(value.low), abs(value.high)) >= 10 else 2)
 
 
 def text(value: Interval, digits: int = 2) -> str:

@@ -110,6 +110,11 @@ def test_tables_are_valid_latex_rows():
     assert r"a\_b & 50 \% \\" in table.latex() and r"c\&d & 1 [0, 2] \\" in table.latex()
 
 
+def test_small_returns_have_decimals():
+    assert tables.raw_text(measure.Interval(812.3, 800.6, 820.2)) == "812 [801, 820]"
+    assert tables.raw_text(measure.Interval(0.117, 0.112, 0.123)) == "0.12 [0.11, 0.12]"
+
+
 def test_seeds_are_one_agent(results):
     loaded = runs.load(results[:2])
     assert [agent.label for agent in runs.group(loaded)] == ["agent0", "agent1"]
