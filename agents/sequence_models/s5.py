@@ -12,8 +12,10 @@ import numpy as np
 
 from agents.sequence_models.base import ResidualBlock, SequenceModel, check_width
 from agents.sequence_models.linear import matmul
-from agents.sequence_models.scan import linear_recurrence, recurrence_step
+from agents.sequence_models.scan import choose, linear_recurrence, recurrence_step
 from metaenvs import errors
+
+WHOLE_ELEMENTS, PIECE_ELEMENTS = 16_384, 2_048  # steps times batch; see `piece_length`
 
 
 def hippo_normal(size: int) -> np.ndarray:
@@ -158,6 +160,21 @@ class S5Layer(nn.Module):
         )
 
 
+def piece_length(length: int, batch: int) -> int:
+    """Of how many steps the pieces are in which a sequence [length, batch] is read.
+
+    What all layers make of a piece stays in the processor's cache; for the gradient it is computed
+    a second time instead of being kept, so memory does not grow with it. That costs less than the
+    traffic it saves once sequences are large (docs/performance.md). Small ones are read whole, and
+    so are those whose length has no divisor near the wanted one.
+    """
+    if length * batch <= WHOLE_ELEMENTS:
+        return length
+    longest = max(PIECE_ELEMENTS // batch, 1)
+    piece = max(n for n in range(1, longest + 1) if length % n == 0)
+    return piece if 4 * piece >= longest else length
+
+
 class S5(SequenceModel):
     """A stack of S5 layers in residual blocks, each with its own LayerNorm and gate.
 
@@ -211,10 +228,30 @@ class S5(SequenceModel):
         return tuple(jnp.zeros((batch, self.states), jnp.complex64) for _ in range(self.layers))
 
     def __call__(self, carry, x, reset):
-        def recur(ssm, state, u):
-            return ssm.scan(state, u, reset, self.scan)
+        constants = self.step_constants()
 
-        return self._stack(recur, self.step_constants(), carry, x)
+        def read(model, carry, piece):
+            x, reset = piece
+
+            def recur(ssm, state, u):
+                return ssm.scan(state, u, reset, model.scan)
+
+            return model._stack(recur, constants, carry, x)
+
+        length, batch = reset.shape
+        # Scans that are parallel in time want all of it at once.
+        parallel = choose(self.scan, length) != "sequential"
+        piece = length if parallel else piece_length(length, batch)
+        if piece == length:
+            return read(self, carry, (x, reset))
+        read_all = nn.scan(
+            nn.remat(read, prevent_cse=False),
+            variable_broadcast="params",
+            split_rngs={"params": False},
+        )
+        pieces = (v.reshape(-1, piece, *v.shape[1:]) for v in (x, reset))
+        carry, y = read_all(self, carry, tuple(pieces))
+        return carry, y.reshape(x.shape)
 
     def step_constants(self) -> tuple[DiscreteSSM, ...]:
         """The discretised layers: a tuple of `DiscreteSSM`."""

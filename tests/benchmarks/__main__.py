@@ -18,6 +18,7 @@ BENCHMARKS: tuple[str, ...] = (
     "throughput",
     "training",
     "sequence_models",
+    "s5_parts",
     "seeds",
 )
 """Modules of this package, in the order in which they run. Each has a docstring, whose

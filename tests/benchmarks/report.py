@@ -43,11 +43,15 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Column `y` against column `x` of the rows, both logarithmic, a line for each `line`."""
+    """Column `y` against column `x` of the rows, both logarithmic, a line for each `line`.
+
+    `only` says which lines; () all.
+    """
 
     x: str
     y: str
     line: str
+    only: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def save(name: str, title: str, result: Result, folder: Path) -> None:
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     for plot in result.plots:
         figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
-        for label in dict.fromkeys(row[plot.line] for row in result.rows):
+        for label in plot.only or dict.fromkeys(row[plot.line] for row in result.rows):
             points = [(r[plot.x], r[plot.y]) for r in result.rows if r[plot.line] == label]
             axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
         axes.set(xlabel=plot.x, ylabel=plot.y, title=title)

@@ -9,7 +9,8 @@ import pytest
 import scipy.linalg
 
 from agents import sequence_models
-from agents.sequence_models.s5 import S5Layer, hippo_eigen, hippo_normal
+from agents.sequence_models import s5
+from agents.sequence_models.s5 import S5Layer, hippo_eigen, hippo_normal, piece_length
 
 WIDTH, P = 5, 6
 
@@ -217,3 +218,51 @@ def test_every_layer_has_its_own_norm():
         outputs.append(np.asarray(apply({"params": changed}, carry, u, reset)[1]))
     for i, j in ((0, 1), (1, 2), (0, 2)):
         assert np.abs(outputs[i] - outputs[j]).max() > 1e-3
+
+
+def test_reading_in_pieces_changes_neither_outputs_nor_gradients(monkeypatch):
+    model = sequence_models.make("s5", width=WIDTH, layers=1, state_size=P)
+    u, reset = inputs(length=60)
+    carry = jax.tree.map(lambda c: c + (0.3 - 0.2j), model.init_carry(u.shape[1]))
+    variables = jax.jit(model.init)(jax.random.key(0), carry, u, reset)
+
+    def loss(variables, carry, u):
+        after, y = model.apply(variables, carry, u, reset)
+        return jnp.sum(y**3) + sum(jnp.sum(jnp.abs(c) ** 2) for c in after)
+
+    def run():
+        return jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(variables, carry, u)
+
+    whole = run()
+    monkeypatch.setattr(s5, "WHOLE_ELEMENTS", 0)
+    monkeypatch.setattr(s5, "PIECE_ELEMENTS", 40)
+    assert piece_length(*reset.shape) == 20
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-4), whole, run())
+    # Made by reading in pieces, the parameters have the same names and shapes.
+    again = jax.eval_shape(model.init, jax.random.key(0), carry, u, reset)
+    assert jax.tree.map(jnp.shape, again) == jax.tree.map(jnp.shape, variables)
+
+
+def test_pieces_divide_the_sequence_and_fit_their_bound():
+    assert piece_length(1024, 8) == 1024  # few elements: whole
+    assert piece_length(1024, 32) == 64
+    assert piece_length(1000, 32) == 50  # the longest divisor up to 64
+    assert piece_length(1021, 32) == 1021  # a prime
+    for length in range(1, 3000, 7):
+        piece = piece_length(length, 50)
+        assert length % piece == 0
+        assert piece == length or 50 * piece <= s5.PIECE_ELEMENTS
+
+
+def test_reading_in_pieces_keeps_memory_low():
+    model = sequence_models.make("s5", width=16, layers=1)
+
+    def megabytes(length):
+        x, reset = jnp.zeros((length, 64, 16)), jnp.zeros((length, 64), bool)
+        carry = model.init_carry(64)
+        variables = jax.jit(model.init)(jax.random.key(0), carry, x[:1], reset[:1])
+        gradient = jax.jit(jax.grad(lambda v: jnp.sum(model.apply(v, carry, x, reset)[1])))
+        return gradient.lower(variables).compile().memory_analysis().temp_size_in_bytes / 1e6
+
+    whole, pieces = megabytes(256), megabytes(512)
+    assert pieces < 0.5 * whole
