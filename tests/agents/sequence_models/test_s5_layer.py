@@ -261,8 +261,9 @@ def test_reading_in_pieces_keeps_memory_low():
         x, reset = jnp.zeros((length, 64, 16)), jnp.zeros((length, 64), bool)
         carry = model.init_carry(64)
         variables = jax.jit(model.init)(jax.random.key(0), carry, x[:1], reset[:1])
-        gradient = jax.jit(jax.grad(lambda v: jnp.sum(model.apply(v, carry, x, reset)[1])))
-        return gradient.lower(variables).compile().memory_analysis().temp_size_in_bytes / 1e6
+        gradient = jax.grad(lambda v, x, reset: jnp.sum(model.apply(v, carry, x, reset)[1]))
+        program = jax.jit(gradient).lower(variables, x, reset).compile()
+        return program.memory_analysis().temp_size_in_bytes / 1e6
 
     whole, pieces = megabytes(256), megabytes(512)
     assert pieces < 0.5 * whole
