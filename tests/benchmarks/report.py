@@ -89,7 +89,8 @@ def save(name: str, title: str, result: Result, folder: Path) -> None:
         for label in plot.only or dict.fromkeys(row[plot.line] for row in result.rows):
             points = [(r[plot.x], r[plot.y]) for r in result.rows if r[plot.line] == label]
             axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
-        axes.set(xlabel=plot.x, ylabel=plot.y, title=title)
+        axes.set(xlabel=plot.x, ylabel=plot.y)
+        axes.set_title(title, fontsize="small", wrap=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
         figure.savefig(folder / f"{name}-{plot.y}.png".replace(" ", "_").replace("/", "_per_"))
