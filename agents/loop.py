@@ -84,7 +84,7 @@ def train(
     console.print(
         f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
         f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "
-        f"{trainer.rollout_length}), {_n_params(state) // len(runs):,} parameters, "
+        f"{trainer.rollout_length}), {_n_params(seeds.split(state)[0]):,} parameters, "
         f"{trainer.mesh.size} {jax.default_backend()} device(s)"
         + (f"; continues after update {done}" if done else ""),
         soft_wrap=True,

@@ -14,15 +14,17 @@ from agents.train import Trainer, TrainState
 class Seeds:
     """The programs of `trainer` for all `seeds` at once.
 
-    States and metrics have a leading axis of seeds. With a single seed there is no such
-    axis, and the programs are the trainer's own.
+    On accelerators states and metrics have a leading axis of seeds. On a CPU, which one seed
+    keeps as busy as several do, or with a single seed they are tuples with an item for each,
+    and the programs are the trainer's own, compiled once.
     """
 
     def __init__(self, trainer: Trainer, seeds: Sequence[int]):
         self.trainer = trainer
         self.seeds = tuple(seeds)
+        self.batched = len(self.seeds) > 1 and jax.default_backend() != "cpu"
 
-    def init(self) -> TrainState:
+    def init(self) -> Any:
         """The states before the first update.
 
         One after the other: under `jax.vmap` the QR decompositions of orthogonal weights become
@@ -31,19 +33,20 @@ class Seeds:
         """
         return self.join([self.trainer.init_from(jax.random.key(seed)) for seed in self.seeds])
 
-    def update(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
-        """One update of every seed."""
-        if len(self.seeds) == 1:
-            return self.trainer.update(state)
-        return self._update(state)
+    def update(self, state: Any) -> tuple[Any, Any]:
+        """One update of every seed: the states, and what to log."""
+        if self.batched:
+            return self._update(state)
+        states, metrics = zip(*[self.trainer.update(each) for each in state], strict=True)
+        return states, metrics
 
     def split(self, tree: Any) -> list[Any]:
         """Of a state or of metrics, those of each seed."""
-        return [tree] if len(self.seeds) == 1 else self._split(tree)
+        return self._split(tree) if self.batched else list(tree)
 
-    def join(self, states: Sequence[TrainState]) -> TrainState:
+    def join(self, states: Sequence[TrainState]) -> Any:
         """Inverse of `split`."""
-        return states[0] if len(states) == 1 else self._join(states)
+        return self._join(states) if self.batched else tuple(states)
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
     def _update(self, state):

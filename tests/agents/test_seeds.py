@@ -77,13 +77,27 @@ def test_a_group_resumes_from_the_last_update_that_all_have(group, tmp_path):
             np.testing.assert_array_equal(x, y)
 
 
-def test_split_is_the_inverse_of_join():
+@pytest.mark.parametrize("batched", [False, True])
+def test_split_is_the_inverse_of_join(batched):
     seeds = Seeds(Trainer(CONFIG), [3, 4])
+    seeds.batched = batched
     state = seeds.init()
     again = seeds.join(seeds.split(state))
     jax.tree.map(np.testing.assert_array_equal, state, again)
-    single = Seeds(Trainer(CONFIG), [4]).init()
+    (single,) = Seeds(Trainer(CONFIG), [4]).init()
     jax.tree.map(np.testing.assert_array_equal, single, seeds.split(state)[1])
+
+
+def test_batched_or_one_after_the_other_seeds_learn_the_same():
+    """Batched is how accelerators train them."""
+    seeds = Seeds(Trainer(CONFIG), [3, 4])
+    states, metrics = seeds.update(seeds.init())
+    seeds.batched = True
+    batched, metrics_batched = seeds.update(seeds.init())
+    pairs = (states, seeds.split(batched)), (metrics, seeds.split(metrics_batched))
+    for ours, theirs in pairs:
+        for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
 
 
 def test_decompositions_are_not_batched():

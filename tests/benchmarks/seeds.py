@@ -23,11 +23,17 @@ def run(quick: bool) -> Result:
     one, four = rows
     compiling = 4 * one["compile seconds"] / four["compile seconds"]
     running = 4 * one["seconds per update"] / four["seconds per update"]
+    whole = Trainer(configs.preset("demo")).updates
+
+    def total(row):
+        return row["compile seconds"] + whole * row["seconds per update"]
+
     return Result(
         rows,
         claims=(
-            Claim("compiling 4 runs / compiling --seeds 4", compiling, at_least=1.0),
-            Claim("updates of 4 runs / updates of --seeds 4", running, at_least=1.0),
+            Claim("4 whole runs / --seeds 4", 4 * total(one) / total(four), at_least=1.0),
+            Claim("compiling 4 runs / compiling --seeds 4", compiling),
+            Claim("updates of 4 runs / updates of --seeds 4", running),
         ),
     )
 
