@@ -59,13 +59,15 @@ class TrainingProgress:
             self._bar.update(self._task, completed=self._done, text=text)
             return
         now = time.monotonic()
-        if now - self._last_line >= self._every or self._done in (self._first + 1, self._updates):
+        first = self._done == self._first + 1
+        if first:
+            self._start = now  # what comes before is compilation
+        if now - self._last_line >= self._every or first or self._done == self._updates:
             self._last_line = now
-            rate = (now - self._start) / max(self._done - self._first, 1)
-            left = duration(rate * (self._updates - self._done))
-            console.print(
-                f"update {self._done}/{self._updates}  {text}  {left} left", soft_wrap=True
-            )
+            if not first:
+                rate = (now - self._start) / (self._done - self._first - 1)
+                text += f"  {duration(rate * (self._updates - self._done))} left"
+            console.print(f"update {self._done}/{self._updates}  {text}", soft_wrap=True)
 
 
 def show_suites() -> None:

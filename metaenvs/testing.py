@@ -71,8 +71,10 @@ def _check_step(env, params, state, key) -> None:
         f"step returns {len(out)} values, not (obs, state, reward, terminated, truncated, info)",
     )
     obs, next_state, reward, terminated, truncated, info = out
-    _check_observation(env, params, obs, "step")
     _require(jnp.shape(reward) == (), f"reward has shape {jnp.shape(reward)}, not ()")
+    # Before the observation, which may hold the reward.
+    _require(bool(jnp.isfinite(reward)), f"step: reward is not finite: {reward}")
+    _check_observation(env, params, obs, "step")
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
         flag = jnp.asarray(flag)
         _require(
