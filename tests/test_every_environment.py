@@ -1,10 +1,22 @@
 """The contract, over every id that the package registers."""
 
+import subprocess
+import sys
+
 import pytest
 
 import metaenvs
 from metaenvs import popgym, testing
 from metaenvs.suites import SUITES
+
+# Not `registered_envs`, to which other tests add ids of their own.
+IDS = (*SUITES, *popgym.ids)
+
+
+def test_these_are_all_ids():
+    program = "import metaenvs; print(*metaenvs.registered_envs)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == list(IDS), done.stderr
 
 
 def by_default(env_id):
@@ -17,7 +29,7 @@ def by_default(env_id):
     "env_id",
     [
         env_id if by_default(env_id) else pytest.param(env_id, marks=pytest.mark.slow)
-        for env_id in metaenvs.registered_envs
+        for env_id in IDS
     ],
 )
 def test_every_id_keeps_the_contract(env_id):
