@@ -20,6 +20,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from agents import parallel, sums
 from agents.console import console
 from agents.errors import RunError
+from agents.trees import by_name
 
 
 class Checkpoints:
@@ -178,10 +179,4 @@ def _score(metrics: Any) -> float:
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     # Orbax gives dicts back where dataclasses and tuples went in: compare by names.
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {_dotted(path): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def _dotted(path: tuple[Any, ...]) -> str:
-    names = (getattr(k, "name", getattr(k, "key", getattr(k, "idx", k))) for k in path)
-    return ".".join(str(name) for name in names)
+    return {name: tuple(leaf.shape) for name, leaf in by_name(tree).items()}

@@ -18,6 +18,7 @@ from agents import config as configs
 from agents import sums
 from agents.config import TrainConfig
 from agents.errors import RunError
+from agents.trees import by_name
 from metaenvs import errors
 
 FOLDER = Path(__file__).parent
@@ -62,11 +63,3 @@ class PretrainedAgent:
             raise RunError(f"{self.path}: parameters of another version of the network")
         leaves = [jax.device_put(arrays[name], x.sharding) for name, x in wanted.items()]
         return update, jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def by_name(tree: Any) -> dict[str, Any]:
-    """Leaves by dotted name, in the tree's order."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): leaf
-        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }

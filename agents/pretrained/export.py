@@ -19,6 +19,7 @@ from agents import pretrained, sums
 from agents.errors import RunError
 from agents.run_folder import RunFolder
 from agents.train import Trainer
+from agents.trees import by_name
 
 
 def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
@@ -35,7 +36,7 @@ def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
             raise RunError(f"{run.path} has no {file}: train to the end and evaluate it first")
     trainer = Trainer(run.config)
     update, agent = run.restore_agent(trainer.state_shapes().agent())
-    arrays = {path: np.asarray(leaf) for path, leaf in pretrained.by_name(agent).items()}
+    arrays = {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
     result = json.loads((run.path / "evaluation.json").read_text())
     unfinished = root / f"{name}.partial"
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -193,6 +193,21 @@ def _environment(
     return env, task
 
 
+def writable(path: Path | str, what: str, ending: str, overwrite: bool) -> Path:
+    """The path of a picture that may be written.
+
+    Raises:
+        FileExistsError: if there is a file and it is not to be replaced.
+        ValueError: another ending.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ending:
+        raise ValueError(f"{what}'s name must end in {ending}, got {str(path)!r}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; replace it with overwrite=True")
+    return path
+
+
 def save_gif(
     env: RandomProjection | Task | str,
     path: Path | str,
@@ -218,15 +233,11 @@ def save_gif(
         FileExistsError: if there is a file and it is not to be replaced.
         ValueError: another ending than .gif, or see `roll_out` and `scenes.find`.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"a GIF's name must end in .gif, got {str(path)!r}")
+    path = writable(path, "a GIF", ".gif", overwrite)
     if not 1 <= fps <= 50:
         raise ValueError(f"fps must be from 1 to 50, got {fps}")
     if every is not None and every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; replace it with overwrite=True")
     env, task = _environment(env, task)
     scenes.find(env.tasks.tasks[env.task_names.index(task)])  # before the work, not after
     return write_gif(roll_out(env, task, policy, steps, seed), path, fps=fps, every=every)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from metaenvs.evaluation import Policy
-from metaenvs.rendering.animation import roll_out
+from metaenvs.rendering.animation import roll_out, writable
 from metaenvs.tasks.base import Task
 from metaenvs.tasks.brax import BraxTask
 from metaenvs.trial import RandomProjection
@@ -31,11 +31,7 @@ def save_page(
         FileExistsError: if there is a file and it is not to be replaced.
         ValueError: another ending than .html, a task that is not Brax's, or see `roll_out`.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".html":
-        raise ValueError(f"a page's name must end in .html, got {str(path)!r}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; replace it with overwrite=True")
+    path = writable(path, "a page", ".html", overwrite)
     rollout = roll_out(env, task, policy, steps, seed)
     brax_task = rollout.task
     if not (isinstance(brax_task, BraxTask) and hasattr(brax_task.brax_env, "sys")):

@@ -12,6 +12,7 @@ from agents.errors import RunError
 from agents.pretrained import PretrainedAgent
 from agents.pretrained.export import export
 from agents.run_folder import RunFolder
+from agents.trees import by_name
 from metaenvs import evaluation
 
 CONFIG = TrainConfig(
@@ -60,10 +61,10 @@ def test_its_evaluation_is_the_runs(run, published, tmp_path):
 
 
 def test_it_acts_by_the_runs_parameters(run, published):
-    by_name = agents.load("tiny-v0", deterministic=True)
+    packaged = agents.load("tiny-v0", deterministic=True)
     by_run, _, update = evaluate.load(run, deterministic=True)
     assert PretrainedAgent("tiny-v0").config == CONFIG
-    leaves = pretrained.by_name(by_name.params), pretrained.by_name(by_run.params)
+    leaves = by_name(packaged.params), by_name(by_run.params)
     assert leaves[0].keys() == leaves[1].keys()
     for name in leaves[0]:
         np.testing.assert_array_equal(leaves[0][name], leaves[1][name])
