@@ -154,7 +154,7 @@ def share_block(size: int, share: float) -> int:
     expected = size * share
     likely = expected + 1.5 * math.sqrt(expected * (1.0 - share))
     rows = likely / max(1, round(expected / usual))
-    return min(size, max(least, 16 * math.ceil(rows / 16)))
+    return min(size, max(least, 8 * math.ceil(rows / 8)))
 
 
 def _in_blocks(index, branches, leaves, axes, size: int, sizes: Sequence[int]):

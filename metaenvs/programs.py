@@ -60,6 +60,9 @@ class TaskSet:
         for i, task in enumerate(self.tasks):
             members.setdefault(task.program, []).append(i)
         self._members = list(members.values())
+        # The task whose code runs for all of a program.
+        most = [max(indices, key=lambda i: self._n_obs[i]) for indices in self._members]
+        self._runs = [self.tasks[i] for i in most]
         self._program_of = np.zeros(len(self.tasks), np.int32)
         self._row_of = np.zeros(len(self.tasks), np.int32)
         for program, indices in enumerate(self._members):
@@ -67,7 +70,7 @@ class TaskSet:
             self._row_of[indices] = np.arange(len(indices))
         self._cheap = all(task.cheap for task in self.tasks)
         self._shares = [self._share(indices, list(splits)) for indices in self._members]
-        self._packings = [self._packing(self.tasks[i[0]]) for i in self._members]
+        self._packings = [self._packing(task) for task in self._runs]
         # NumPy, so that nothing traced is kept when a set is built inside a transformation.
         self.stacked_params: tuple[Any, ...] = tuple(
             jax.tree.map(_stack, *(self.tasks[i].default_params for i in indices))
@@ -191,7 +194,7 @@ class TaskSet:
         """`branch(program, task)(row, *operands)` of the task's program, at its cost."""
         program = jnp.asarray(self._program_of)[task_id]
         row = jnp.asarray(self._row_of)[task_id]
-        branches = [branch(p, self.tasks[i[0]]) for p, i in enumerate(self._members)]
+        branches = [branch(p, task) for p, task in enumerate(self._runs)]
         return self.switch(program, branches, row, *operands)
 
     def _share(self, indices: Sequence[int], splits: Sequence[Sequence[str]]) -> float:

@@ -17,7 +17,7 @@ from metaenvs.tasks.acrobot import Acrobot
 from metaenvs.tasks.ball_in_cup import BallInCup
 from metaenvs.tasks.base import Task
 from metaenvs.tasks.cartpole import Cartpole
-from metaenvs.tasks.finger import FingerSpin, FingerTurn
+from metaenvs.tasks.finger import Finger
 from metaenvs.tasks.pendulum import Pendulum
 from metaenvs.tasks.point_mass import PointMass
 from metaenvs.tasks.reacher import Reacher
@@ -271,6 +271,7 @@ def _finger(state: Any, params: Any) -> list[Part]:
     hinge = np.array([0.5 * params.hinge_distance, _FINGER_HEIGHT])
     up = _polar(0.5 * np.pi + state.qpos[2])
     side = np.array([up[1], -up[0]])
+    target = _disc("target", "target", hinge + state.target, params.target_radius)
     return [
         _ground(0.0),
         _capsule("proximal", "body", joint, joint + 0.17 * proximal, 0.03),
@@ -282,24 +283,17 @@ def _finger(state: Any, params: Any) -> list[Part]:
             for name, middle in (("cap1", hinge + 0.02 * side), ("cap2", hinge - 0.02 * side))
         ),
         _disc("spinner_decoration", "fixture", hinge, 0.02),
+        # Behind the tip, which must come into it, but before the body, which would hide it.
+        *([target] if params.target_radius else []),
         _disc("tip", "mark", hinge + 0.13 * up, 0.02),
     ]
-
-
-def _finger_turn(state: Any, params: Any) -> list[Part]:
-    hinge = np.array([0.5 * params.hinge_distance, _FINGER_HEIGHT])
-    target = _disc("target", "target", hinge + state.target, params.target_radius)
-    *rest, tip = _finger(state, params)
-    # Behind the tip, which must come into it, but before the body, which would hide it.
-    return [*rest, target, tip]
 
 
 SCENES: dict[type[Task], Scene] = {
     Acrobot: Scene(_acrobot_window, _acrobot),
     BallInCup: Scene(lambda params: (-0.42, 0.42, -0.03, 0.95), _ball_in_cup),
     Cartpole: Scene(_cartpole_window, _cartpole),
-    FingerSpin: Scene(_finger_window, _finger),
-    FingerTurn: Scene(_finger_window, _finger_turn),
+    Finger: Scene(_finger_window, _finger),
     Pendulum: Scene(_pendulum_window, _pendulum),
     PointMass: Scene(_table_window, _point_mass),
     Reacher: Scene(_table_window, _reacher),

@@ -9,7 +9,7 @@ from metaenvs.tasks.ball_in_cup import BallInCup, BallInCupParams
 from metaenvs.tasks.base import DMControlTask, Task
 from metaenvs.tasks.brax import BRAX_TASKS, from_brax
 from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
-from metaenvs.tasks.finger import FingerSpin, FingerTurn
+from metaenvs.tasks.finger import Finger
 from metaenvs.tasks.finger_shape import FingerParams
 from metaenvs.tasks.gymnax import from_gymnax
 from metaenvs.tasks.pendulum import Pendulum, PendulumParams
@@ -45,9 +45,11 @@ _FACTORIES: dict[str, Callable[[str], Task]] = {
     "cartpole_swingup_sparse": functools.partial(
         Cartpole, params=CartpoleParams(swing_up=True, sparse=True)
     ),
-    "finger_spin": functools.partial(FingerSpin, params=FingerParams(hinge_damping=0.03)),
-    "finger_turn_easy": functools.partial(FingerTurn, params=FingerParams(target_radius=0.07)),
-    "finger_turn_hard": functools.partial(FingerTurn, params=FingerParams(target_radius=0.03)),
+    "finger_spin": functools.partial(
+        Finger, params=FingerParams(target_radius=0.0, hinge_damping=0.03)
+    ),
+    "finger_turn_easy": functools.partial(Finger, params=FingerParams(target_radius=0.07)),
+    "finger_turn_hard": functools.partial(Finger, params=FingerParams(target_radius=0.03)),
     "pendulum_swingup": functools.partial(Pendulum, params=PendulumParams()),
     "point_mass_easy": functools.partial(PointMass, params=PointMassParams()),
     "point_mass_hard": functools.partial(PointMass, params=PointMassParams(random_directions=True)),

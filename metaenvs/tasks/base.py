@@ -32,7 +32,8 @@ class Task(environment.Environment):
     """A Gymnax environment that a trial can be made of.
 
     Observations and actions are Boxes of rank one. `default_params` are the task's
-    own; two tasks with equal `program` run the same code and differ only in them.
+    own; two tasks with equal `program` run the same code and differ only in them. Of such
+    tasks the one with the most observations runs for all: what others lack it shows as 0.
 
     `cheap` tasks step in less time than it takes to sort environments by task: in a
     batch, all of them run for every environment and one is selected. Others run for

@@ -1,7 +1,7 @@
 """A finger of two links that must spin, or turn, a body on a hinge by touching it."""
 
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,18 +50,11 @@ _START_DRAWS = 6
 
 
 class FingerState(TaskState):
-    """`touch [2]`: force (N) on the top and bottom sensor in the last substep."""
+    """`touch [2]`: force (N) on the top and bottom sensor in the last substep; `target [2]`:
+    x and z (m) of the target from the hinge, if the task has one."""
 
     touch: jax.Array
-
-
-class FingerTurnState(FingerState):
-    """`target [2]`: x and z (m) of the target from the hinge."""
-
     target: jax.Array
-
-
-TFingerState = TypeVar("TFingerState", bound=FingerState)
 
 
 class _Substep(NamedTuple):
@@ -234,8 +227,31 @@ def _substep(
     return _Substep(qpos, qvel, touch)
 
 
-class _Finger(DMControlTask[TFingerState, FingerParams]):
-    """The physics of dm_control's finger and what its tasks have in common."""
+class Finger(DMControlTask[FingerState, FingerParams]):
+    """dm_control's finger: spin, turn_easy, turn_hard.
+
+    - `qpos`: angles (rad) of the proximal joint (0: along +x, towards the hinge), of the
+      distal joint (0: straight) and of the hinge (0: the body upright), all positive
+      from +x to +z; `qvel` their rates. The hinge is not wrapped.
+    - Action `[2]` in [-1, 1]: torques of the proximal and distal joint, 30 and 15 N m at 1.
+    - Observation `[9]`: proximal and distal angle, x and z (m) of the body's tip from the
+      hinge; the three rates (rad/s); log(1 + N) of the normal force on the fingertip's
+      top and bottom sensor. With a target `[12]`: then x and z (m) of the target from the
+      hinge, and the distance (m) of the body's tip from the target's edge, negative inside.
+    - Reward: 1 while the hinge's rate is at most -15 rad/s (spin), or while the tip is
+      inside the target, of radius 0.07 m (turn_easy) or 0.03 m (turn_hard); else 0.
+    - Start: at rest, joints U(-110, 110) degrees and hinge U(-pi, pi), drawn until
+      finger and body do not touch; the target in a uniform direction at the tip's distance
+      from the hinge, 0.13 m, fixed for the episode.
+    - Physics: semi-implicit Euler with implicit joint damping, two substeps of 0.01 s per
+      control step; no gravity. Soft constraints, solved together: the finger's joint
+      limits, the hinge's dry friction, contacts of the fingertip with the body's two
+      capsules, with elliptic friction. (Nothing else can touch.) The sensors show the
+      last substep's forces. The hinge's damping is 0.03 (spin) or 0.5 N m s/rad (turn).
+    - No termination; truncated after 1000 steps (20 s).
+
+    Source: dm_control/suite/finger.py and finger.xml.
+    """
 
     cheap = False
     dynamics = MappingProxyType(
@@ -247,19 +263,26 @@ class _Finger(DMControlTask[TFingerState, FingerParams]):
     )
     action_size = 2
 
-    def _start(self, uniform: jax.Array, params: FingerParams) -> dict[str, jax.Array]:
-        """A state at rest from `uniform [3, _START_DRAWS]` in [-1, 1)."""
-        draws = uniform * jnp.stack([params.joint_limit, params.joint_limit, jnp.pi])[:, None]
+    def __init__(self, name: str, params: FingerParams):
+        super().__init__(name, params)
+        self.observation_size = 12 if params.target_radius else 9
+
+    def initial_state(self, key: jax.Array, params: FingerParams) -> FingerState:
+        uniform = jax.random.uniform(key, (3 * _START_DRAWS + 1,), jnp.float32, minval=-1.0)
+        joints = jnp.stack([params.joint_limit, params.joint_limit, jnp.pi])
+        draws = uniform[:-1].reshape(3, _START_DRAWS) * joints[:, None]
         contacts = jax.vmap(lambda qpos: touch_body(pose_of(qpos), params), in_axes=1)(draws)
         first = jnp.argmax(jnp.all(contacts.distance > 0.0, axis=-1))
-        return {
-            "qpos": draws[:, first],
-            "qvel": jnp.zeros((3,), jnp.float32),
-            "time": jnp.zeros((), jnp.int32),
-            "touch": jnp.zeros((2,), jnp.float32),
-        }
+        sine, cosine = sin_cos(jnp.pi * uniform[-1])
+        return FingerState(
+            qpos=draws[:, first],
+            qvel=jnp.zeros((3,), jnp.float32),
+            time=jnp.zeros((), jnp.int32),
+            touch=jnp.zeros((2,), jnp.float32),
+            target=BODY_TIP * jnp.stack([sine, cosine]),
+        )
 
-    def advance(self, state: TFingerState, action: jax.Array, params: FingerParams) -> TFingerState:
+    def advance(self, state: FingerState, action: jax.Array, params: FingerParams) -> FingerState:
         inertias = inertias_of(params)
 
         def substep(carry: _Substep, _: None) -> tuple[_Substep, None]:
@@ -269,83 +292,24 @@ class _Finger(DMControlTask[TFingerState, FingerParams]):
         end, _ = jax.lax.scan(substep, start, None, length=_SUBSTEPS)
         return state.replace(qpos=end.qpos, qvel=end.qvel, touch=end.touch)
 
-    def _seen(self, state: FingerState) -> list[jax.Array]:
+    def observation(self, state: FingerState, params: FingerParams) -> jax.Array:
         sine, cosine = sin_cos(state.qpos[2])
         tip = BODY_TIP * jnp.stack([-sine, cosine])
-        return [state.qpos[:2], tip, state.qvel, jnp.log1p(state.touch)]
-
-
-class FingerSpin(_Finger[FingerState]):
-    """dm_control's finger: spin.
-
-    - `qpos`: angles (rad) of the proximal joint (0: along +x, towards the hinge), of the
-      distal joint (0: straight) and of the hinge (0: the body upright), all positive
-      from +x to +z; `qvel` their rates. The hinge is not wrapped.
-    - Action `[2]` in [-1, 1]: torques of the proximal and distal joint, 30 and 15 N m at 1.
-    - Observation `[9]`: proximal and distal angle, x and z (m) of the body's tip from the
-      hinge; the three rates (rad/s); log(1 + N) of the normal force on the fingertip's
-      top and bottom sensor.
-    - Reward: 1 while the hinge's rate is at most -15 rad/s, else 0.
-    - Start: at rest, joints U(-110, 110) degrees and hinge U(-pi, pi), drawn until
-      finger and body do not touch.
-    - Physics: semi-implicit Euler with implicit joint damping, two substeps of 0.01 s per
-      control step; no gravity. Soft constraints, solved together: the finger's joint
-      limits, the hinge's dry friction, contacts of the fingertip with the body's two
-      capsules, with elliptic friction. (Nothing else can touch.) The sensors show the
-      last substep's forces. The hinge's damping is 0.03 N m s/rad.
-    - No termination; truncated after 1000 steps (20 s).
-
-    Source: dm_control/suite/finger.py and finger.xml.
-    """
-
-    observation_size = 9
-
-    def initial_state(self, key: jax.Array, params: FingerParams) -> FingerState:
-        uniform = jax.random.uniform(key, (3 * _START_DRAWS + 1,), jnp.float32, minval=-1.0)
-        return FingerState(**self._start(uniform[:-1].reshape(3, _START_DRAWS), params))
-
-    def observation(self, state: FingerState, params: FingerParams) -> jax.Array:
-        return jnp.concatenate(self._seen(state))
+        aim = jnp.append(state.target, _distance_to_target(state, params))
+        # Where one program serves all three tasks, spin sees nothing of a target.
+        aim = jnp.where(params.target_radius > 0.0, aim, 0.0)
+        parts = [state.qpos[:2], tip, state.qvel, jnp.log1p(state.touch), aim]
+        return jnp.concatenate(parts)[: self.observation_size]
 
     def reward(self, state: FingerState, action: jax.Array, params: FingerParams) -> jax.Array:
-        return (state.qvel[2] <= -_SPIN_VELOCITY).astype(jnp.float32)
+        spins = state.qvel[2] <= -_SPIN_VELOCITY
+        turned = _distance_to_target(state, params) <= 0.0
+        return jnp.where(params.target_radius > 0.0, turned, spins).astype(jnp.float32)
 
 
-class FingerTurn(_Finger[FingerTurnState]):
-    """dm_control's finger: turn_easy, turn_hard.
-
-    - Coordinates, action and physics are `FingerSpin`'s, but the hinge's damping is
-      0.5 N m s/rad.
-    - Observation `[12]`: `FingerSpin`'s, then x and z (m) of the target from the hinge,
-      and the distance (m) of the body's tip from the target's edge, negative inside.
-    - Reward: 1 while the tip is inside the target, of radius 0.07 m (easy) or 0.03 m
-      (hard), else 0.
-    - Start: `FingerSpin`'s; the target in a uniform direction at the tip's distance from
-      the hinge, 0.13 m, fixed for the episode.
-    - No termination; truncated after 1000 steps (20 s).
-
-    Source: dm_control/suite/finger.py and finger.xml.
-    """
-
-    observation_size = 12
-
-    def initial_state(self, key: jax.Array, params: FingerParams) -> FingerTurnState:
-        uniform = jax.random.uniform(key, (3 * _START_DRAWS + 1,), jnp.float32, minval=-1.0)
-        sine, cosine = sin_cos(jnp.pi * uniform[-1])
-        return FingerTurnState(
-            **self._start(uniform[:-1].reshape(3, _START_DRAWS), params),
-            target=BODY_TIP * jnp.stack([sine, cosine]),
-        )
-
-    def _distance_to_target(self, state: FingerTurnState, params: FingerParams) -> jax.Array:
-        sine, cosine = sin_cos(state.qpos[2])
-        x = state.target[0] + BODY_TIP * sine
-        z = state.target[1] - BODY_TIP * cosine
-        return jnp.sqrt(x * x + z * z) - params.target_radius
-
-    def observation(self, state: FingerTurnState, params: FingerParams) -> jax.Array:
-        distance = self._distance_to_target(state, params)
-        return jnp.concatenate([*self._seen(state), state.target, distance[None]])
-
-    def reward(self, state: FingerTurnState, action: jax.Array, params: FingerParams) -> jax.Array:
-        return (self._distance_to_target(state, params) <= 0.0).astype(jnp.float32)
+def _distance_to_target(state: FingerState, params: FingerParams) -> jax.Array:
+    """From the body's tip to the target's edge, in m; negative inside."""
+    sine, cosine = sin_cos(state.qpos[2])
+    x = state.target[0] + BODY_TIP * sine
+    z = state.target[1] - BODY_TIP * cosine
+    return jnp.sqrt(x * x + z * z) - params.target_radius

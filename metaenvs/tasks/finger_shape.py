@@ -34,7 +34,8 @@ _HINGE_AXLE = (0.02, 0.09)
 class FingerParams(TaskParams):
     """Data of the tasks and dynamics. Angles in rad, damping in N m s/rad, torques in N m.
 
-    `target_radius` (m) and `hinge_damping` choose the task. `proximal_gear` and
+    `target_radius` (m; 0: the body is to spin, there is no target) and `hinge_damping` choose
+    the task. `proximal_gear` and
     `distal_gear` in N m per unit of action; `joint_limit` is the largest |angle| of the
     finger's two joints; `hinge_friction` is the hinge's dry friction, `friction` the
     contacts' ratio of tangential to normal force; `hinge_distance` (m) lies between the

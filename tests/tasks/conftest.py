@@ -114,13 +114,14 @@ def run():
 
     def get(name: str) -> SimpleNamespace:
         task = tasks.make(name)
-        if task.program not in compiled:
+        code = task.program, task.observation_space().shape
+        if code not in compiled:
             over = functools.partial(jax.vmap, in_axes=(0, 0, None))
-            compiled[task.program] = SimpleNamespace(
+            compiled[code] = SimpleNamespace(
                 rollout=jax.jit(over(functools.partial(one_rollout, task))),
                 step=jax.jit(over(functools.partial(one_step, task))),
                 reset=jax.jit(jax.vmap(task.reset_env, in_axes=(0, None))),
             )
-        return compiled[task.program]
+        return compiled[code]
 
     return get

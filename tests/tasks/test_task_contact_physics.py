@@ -12,7 +12,7 @@ from dm_control.suite import ball_in_cup, finger
 from metaenvs import tasks
 from metaenvs.tasks.ball_in_cup import BallInCupParams
 from metaenvs.tasks.base import TaskState
-from metaenvs.tasks.finger import FingerState, FingerTurnState
+from metaenvs.tasks.finger import FingerState
 from metaenvs.tasks.finger_shape import FingerParams
 
 NAMES = ("ball_in_cup_catch", "finger_spin", "finger_turn_easy", "finger_turn_hard")
@@ -127,9 +127,7 @@ def states_of(name, rows):
     if name.startswith("ball"):
         return TaskState(**state)
     state["touch"] = jnp.zeros((n, 2))
-    if name == "finger_spin":
-        return FingerState(**state)
-    return FingerTurnState(**state, target=jnp.asarray(rows["target"], jnp.float32))
+    return FingerState(**state, target=jnp.asarray(rows["target"], jnp.float32))
 
 
 def compare(name, run, rows, params=None):

@@ -42,10 +42,11 @@ def test_sizes_steps_and_spaces_are_dm_controls(name, reference):
 
 
 def test_tasks_of_a_domain_share_one_program():
-    assert len(ONE_PER_PROGRAM) == 8
+    assert len(ONE_PER_PROGRAM) == 7
     programs = {name: tasks.make(name).program for name in tasks.task_names}
     assert programs["cartpole_balance"] == programs["cartpole_swingup_sparse"]
     assert programs["reacher_easy"] == programs["reacher_hard"]
+    assert programs["finger_spin"] == programs["finger_turn_hard"]
     assert programs["pendulum_swingup"] != programs["acrobot_swingup"]
 
 
