@@ -154,6 +154,7 @@ def _evaluate(path: Path, protocol: str, collected: Path) -> None:
 def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:
     """A row for every run and seed: how far it is, and its final return where it has one."""
     rows = []
+    updates = {name: Trainer(config).updates for name, config in experiment.runs.items()}
     for path, config in experiment.members(root):
         done, stage = 0, "not begun"
         if path.exists():
@@ -167,7 +168,7 @@ def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:
                 "run": path.parent.name,
                 "seed": config.seed,
                 "stage": stage,
-                "updates": f"{done} of {Trainer(config).updates}",
+                "updates": f"{done} of {updates[path.parent.name]}",
             }
         )
     return rows

@@ -5,8 +5,7 @@ training's update. All models have the same number of parameters, and but for th
 number of layers; their times are taken in turn, the best of each kept. The share of the matrix
 product rate counts 6 operations for a parameter and an element.
 
-Sequences of 1,024 elements, 8 or 32 of them at once: the minibatches of the presets `popgym` and
-`reference`.
+Sequences of 1,024 elements, 8 of them at once as in a minibatch of the preset `popgym`, or 32.
 """
 
 import time
