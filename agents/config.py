@@ -102,7 +102,7 @@ class TrainConfig:
     """A training run."""
 
     preset: str = "demo"
-    """Where the other settings start from."""
+    """Where the other settings start from on the command line and in lists of runs."""
     env: str = "RandomProjection-Lite-v0"
     """An environment's id. Suites train on the split called train."""
     env_params: dict[str, int | float] = dataclasses.field(default_factory=dict)

@@ -11,20 +11,23 @@ import jax
 import numpy as np
 import pytest
 
+from agents import config as configs
 from agents import loop, parallel, ppo
-from agents.config import ModelConfig, PPOConfig, TrainConfig
+from agents.config import PPOConfig
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 
+DEMO = configs.preset("demo")  # what the command line starts from
 # Compiles in seconds.
-PENDULUM = TrainConfig(
+PENDULUM = dataclasses.replace(
+    DEMO,
     env="Pendulum-v1",
     rollout_steps=64,
     steps=4 * 64 * 16,  # four updates
     envs=16,
     checkpoint_every=2,
-    model=ModelConfig(layers=1, width=8, state_size=4, encoder=(8,), head=(8,)),
-    ppo=PPOConfig(minibatches=2, epochs=2),
+    model=dataclasses.replace(DEMO.model, layers=1, width=8, state_size=4, encoder=(8,), head=(8,)),
+    ppo=dataclasses.replace(DEMO.ppo, minibatches=2, epochs=2),
 )
 # Trials over tasks, their rows sorted on each device for itself.
 LITE = dataclasses.replace(PENDULUM, env="RandomProjection-Lite-v0", rollout_steps=250)
