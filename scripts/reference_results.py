@@ -12,6 +12,7 @@ docs/results, write the page:
 """
 
 import argparse
+import functools
 import json
 import lzma
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ SLOPE_PART = 0.2
 COLOUR = {"s5": "S5", "gru": "GRU", "lstm": "LSTM", "mlp": "MLP"}
 
 
+@functools.cache
 def listed(name: str) -> Experiment:
     return experiment.read(DOCS / "experiments" / f"{name}.toml")
 
