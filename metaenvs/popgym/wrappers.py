@@ -9,7 +9,44 @@ from gymnax.environments import environment, spaces
 from metaenvs.spaces import encode, flat_size
 
 
-class PreviousAction(environment.Environment):
+class Wrapper(environment.Environment):
+    """`env` as it is; a subclass changes some of it. State and params are `env`'s."""
+
+    def __init__(self, env: Any):
+        self.env = env
+
+    @property
+    def name(self) -> str:
+        return self.env.name
+
+    @property
+    def default_params(self) -> Any:
+        return self.env.default_params
+
+    def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+        return self.env.reset_env(key, params)
+
+    def is_terminated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_terminated(state, params)
+
+    def is_truncated(self, state: Any, params: Any) -> jax.Array:
+        return self.env.is_truncated(state, params)
+
+    @property
+    def num_actions(self) -> int:
+        return self.env.num_actions
+
+    def action_space(self, params: Any = None) -> spaces.Space:
+        return self.env.action_space(self.default_params if params is None else params)
+
+    def observation_space(self, params: Any = None) -> spaces.Space:
+        return self.env.observation_space(self.default_params if params is None else params)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.env!r})"
+
+
+class PreviousAction(Wrapper):
     """`env` with its observation, the previous action and a start flag in one vector.
 
     popgym's PreviousAction, Antialias and Flatten in one: `[observation | action | start]`
@@ -26,18 +63,10 @@ class PreviousAction(environment.Environment):
     """
 
     def __init__(self, env: Any):
-        self.env = env
+        super().__init__(env)
         params = env.default_params
         self._action_size = flat_size(env.action_space(params))
         self._size = flat_size(env.observation_space(params)) + self._action_size + 1
-
-    @property
-    def name(self) -> str:
-        return self.env.name
-
-    @property
-    def default_params(self) -> Any:
-        return self.env.default_params
 
     def step(
         self, key: jax.Array, state: Any, action: Any, params: Any = None
@@ -70,27 +99,11 @@ class PreviousAction(environment.Environment):
         seen = encode(self.env.observation_space(params), observation)
         return jnp.concatenate([seen, previous, jnp.asarray(start, jnp.float32)[None]])
 
-    def is_terminated(self, state: Any, params: Any) -> jax.Array:
-        return self.env.is_terminated(state, params)
-
-    def is_truncated(self, state: Any, params: Any) -> jax.Array:
-        return self.env.is_truncated(state, params)
-
-    @property
-    def num_actions(self) -> int:
-        return self.env.num_actions
-
-    def action_space(self, params: Any = None) -> spaces.Space:
-        return self.env.action_space(self.default_params if params is None else params)
-
     def observation_space(self, params: Any = None) -> spaces.Box:
         return spaces.Box(-jnp.inf, jnp.inf, (self._size,))
 
-    def __repr__(self) -> str:
-        return f"PreviousAction({self.env!r})"
 
-
-class SignAction(environment.Environment):
+class SignAction(Wrapper):
     """`env`, whose actions are Discrete(2), with an action Box [-1, 1] `[1]` in their place.
 
     A positive number is action 1, any other is action 0. State, params and the rest are
@@ -104,18 +117,7 @@ class SignAction(environment.Environment):
         space = env.action_space(env.default_params)
         if not isinstance(space, spaces.Discrete) or space.n != 2:
             raise TypeError(f"{env.name} has actions {space}; SignAction needs Discrete(2)")
-        self.env = env
-
-    @property
-    def name(self) -> str:
-        return self.env.name
-
-    @property
-    def default_params(self) -> Any:
-        return self.env.default_params
-
-    def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
-        return self.env.reset_env(key, params)
+        super().__init__(env)
 
     def step_env(
         self, key: jax.Array, state: Any, action: Any, params: Any
@@ -123,21 +125,9 @@ class SignAction(environment.Environment):
         choice = (jnp.asarray(action)[0] > 0).astype(jnp.int32)
         return self.env.step_env(key, state, choice, params)
 
-    def is_terminated(self, state: Any, params: Any) -> jax.Array:
-        return self.env.is_terminated(state, params)
-
-    def is_truncated(self, state: Any, params: Any) -> jax.Array:
-        return self.env.is_truncated(state, params)
-
     @property
     def num_actions(self) -> int:
         return 1
 
     def action_space(self, params: Any = None) -> spaces.Box:
         return spaces.Box(-1.0, 1.0, (1,))
-
-    def observation_space(self, params: Any = None) -> spaces.Space:
-        return self.env.observation_space(self.default_params if params is None else params)
-
-    def __repr__(self) -> str:
-        return f"SignAction({self.env!r})"
