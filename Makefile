@@ -1,10 +1,13 @@
-# make demo: train and evaluate the reference agent, small.  make test: all quick tests.
+# make demo: evaluate an agent that has been trained, then train and evaluate a small one.
+# make test: all quick tests.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test slow bench lint format docs wheel-check lock clean
 
 demo: .venv/.installed
+	test -f runs/pretrained/evaluation.json || \
+		$(BIN)/metaenvs evaluate --pretrained s5-random-projection-v0 --out runs/pretrained
 	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
 	$(BIN)/metaenvs evaluate runs/demo --overwrite
 
