@@ -119,6 +119,11 @@ def first_episodes(values: np.ndarray | None) -> np.ndarray:
     return np.asarray(values[..., 0])
 
 
+def own_trials(policy: str, values: np.ndarray) -> np.ndarray:
+    """Without repetitions: random actions are the same trials in every seed's evaluation."""
+    return values[:1] if policy == "random" else values
+
+
 def setting_part(agents: dict[str, Agent]) -> str:
     listing = listed(MAIN)
     config = listing.runs["s5"]
@@ -179,7 +184,7 @@ def returns_part(agents: dict[str, Agent]) -> str:
         columns["S5, carry wiped every step"] = first_episodes(
             s5.returns(cell, "carry wiped every step")
         )
-        columns["random"] = first_episodes(s5.returns(cell, "random"))
+        columns["random"] = own_trials("random", first_episodes(s5.returns(cell, "random")))
         tasks = s5.tasks(cell)
         rows = []
         for i, task in enumerate(tasks):
@@ -207,12 +212,17 @@ shot.
 
 def scores_part(agents: dict[str, Agent]) -> str:
     s5 = agents["s5"]
-    cells = list(dict.fromkeys(e["cell"] for e in s5.results[0]["cells"]))
     rows = []
-    for cell in cells:
-        row = [cell.replace("_", " ")]
+    for entry in s5.results[0]["cells"]:
+        if entry["policy"] != "agent":
+            continue
+        # The first episode knows nothing of those that follow.
+        last = entry["episodes"] if entry["condition"] == "more_episodes" else 1
+        row = [entry["cell"].replace("_", " ") + (f", {last} episodes" if last > 1 else "")]
         for agent in agents.values():
-            row.append(score(statistics.interval(first_episodes(agent.scores(cell)))))
+            scores = agent.scores(entry["cell"])
+            assert scores is not None
+            row.append(score(statistics.interval(scores[..., :last].mean(-1))))
         rows.append(row)
     held = first_episodes(s5.scores("held_out/fresh"))
     by_task = {
@@ -220,18 +230,15 @@ def scores_part(agents: dict[str, Agent]) -> str:
     }
     above = [f"{task} {score(x)}" for task, x in by_task.items() if x.low > 0.2]
     said = "; ".join(above) if above else "none"
-    controls = [
-        [
-            policy,
-            *(
-                score(statistics.interval(first_episodes(s5.scores(f"{split}/fresh", policy))))
-                for split in ("train", "held_out")
-            ),
+    controls = []
+    for policy in dict.fromkeys(
+        e["policy"] for e in s5.results[0]["cells"] if e["condition"] == "fresh"
+    ):
+        found = [
+            own_trials(policy, first_episodes(s5.scores(f"{split}/fresh", policy)))
+            for split in ("train", "held_out")
         ]
-        for policy in dict.fromkeys(
-            e["policy"] for e in s5.results[0]["cells"] if e["condition"] == "fresh"
-        )
-    ]
+        controls.append([policy, *(score(statistics.interval(x)) for x in found)])
     return f"""## Scores, and what lies outside the training distribution
 
 Normalised (0: random actions, 1: an expert of the one task without projection), mean over tasks,
@@ -241,13 +248,16 @@ first episode.
 
 Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {said}.
 
-S5 beside its controls, score in the cells `fresh`:
+S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the agent
+from the second on: see the picture):
 
 {table(["policy", "train", "held out"], controls)}
 
 ![Adaptation curves](images/results_adaptation.png)
 
-![S5 and its controls on the training tasks](images/results_controls.png)"""
+S5's first seed on the training tasks:
+
+![S5 and its controls](images/results_controls.png)"""
 
 
 def improvement_part(agents: dict[str, Agent]) -> str:
@@ -359,7 +369,8 @@ def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:
     shown = list(agents.values())
     yield "learning", lambda: figures.learning(shown)
     yield "adaptation", lambda: figures.curves(shown)
-    yield "controls", lambda: figures.controls(agents["s5"], 0, "train/fresh")
+    first = Agent("S5", agents["s5"].runs[:1])
+    yield "controls", lambda: figures.controls(first, 0, "train/fresh")
 
 
 def page(agents: dict[str, Agent]) -> str:
