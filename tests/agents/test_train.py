@@ -17,18 +17,19 @@ import pytest
 
 from agents import cli, loop, sinks
 from agents import config as configs
-from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.errors import DivergedError, RunError
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 from metaenvs import projections
 
-TINY = TrainConfig(
+DEMO = configs.preset("demo")  # what the command line starts from
+TINY = dataclasses.replace(
+    DEMO,
     steps=4 * 500 * 4,  # four updates
     envs=4,
     checkpoint_every=1,
-    model=ModelConfig(layers=1, width=8, state_size=4, encoder=(8,), head=(8,)),
-    ppo=PPOConfig(minibatches=2, epochs=1),
+    model=dataclasses.replace(DEMO.model, layers=1, width=8, state_size=4, encoder=(8,), head=(8,)),
+    ppo=dataclasses.replace(DEMO.ppo, minibatches=2, epochs=1),
 )
 TINY_FLAGS = [
     "--steps", "8000", "--envs", "4", "--checkpoint-every", "1",
