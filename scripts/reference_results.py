@@ -248,8 +248,8 @@ first episode.
 
 Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {said}.
 
-S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the agent
-from the second on: see the picture):
+S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the
+agent from the second on: see the picture):
 
 {table(["policy", "train", "held out"], controls)}
 
