@@ -24,6 +24,7 @@ from scipy import stats
 import metaenvs
 from agents import evaluate, experiment, summary
 from agents.experiment import Experiment
+from agents.report.tables import markdown
 from agents.run_folder import RunFolder
 from agents.train import Trainer
 from metaenvs import evaluation
@@ -158,11 +159,6 @@ def measure(root: Path) -> dict[str, Any]:
     }
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
-
-
 def final_and_mmer(result: dict[str, Any] | None) -> str:
     if result is None:
         return "not run"
@@ -184,7 +180,7 @@ bsuite's memory chain (`MemoryChain-bsuite`): one bit is shown at the start, and
 200 updates of 64 episodes for every length and model (width 32, 2 layers), 2 seeds.
 Mean return at the end of training; in brackets MMER.
 
-{table(["length", *names], rows)}
+{markdown(["length", *names], rows)}
 
 The paper (A2C): S5 solves lengths up to 512, LSTM up to 8. The observation holds the time that is
 left, as bsuite's does."""
@@ -196,7 +192,7 @@ left, as bsuite's does."""
 Milliseconds of an update (64 episodes of acting, 4 epochs of learning) of one agent on the CPU,
 median of 3:
 
-{table(["length", *names], rows)}"""
+{markdown(["length", *names], rows)}"""
     return text
 
 
@@ -220,7 +216,7 @@ last, each seed's mean over all episodes. The paper's figures are read from its 
 replays the same start in all episodes of a trial and leaves actions unprojected, so the curves are
 not like for like.
 
-{table(["episode", *map(str, episodes), "by seed"], rows)}
+{markdown(["episode", *map(str, episodes), "by seed"], rows)}
 
 Gradients have to cross several episodes: one seed of S5 with rollouts of 256 steps, about three
 episodes, ended at 0.42 in all episodes alike, and without the entropy bonus at 0.29.
@@ -258,12 +254,12 @@ def evaluation_part(evaluated: dict[str, Any]) -> str:
     return f"""Final checkpoints in trials of {CARTPOLE_EPISODES} episodes, {CARTPOLE_TRIALS} trials
 per seed:
 
-{table(["episode", *map(str, episodes)], curves)}
+{markdown(["episode", *map(str, episodes)], curves)}
 
 Mean of episodes 1 to 16, each seed's, and the rise inside the trial (episodes 9 to 16 less the
 first), with 95 % bootstrap intervals over trials, stratified by seed:
 
-{table(["", "episodes 1-16", "by seed", "rise"], inside)}"""
+{markdown(["", "episodes 1-16", "by seed", "rise"], inside)}"""
 
 
 def popgym_part(results: dict[str, Any]) -> str:
@@ -284,7 +280,7 @@ def popgym_part(results: dict[str, Any]) -> str:
 {config.steps:,} steps, discount and GAE parameter {config.ppo.gamma}; the same steps, width and
 layers for each model. An action is paid for at once, hence the short horizon.
 
-{table(["", "final return", "by seed", "MMER"], rows)}
+{markdown(["", "final return", "by seed", "MMER"], rows)}
 
 The paper on Hard (64 steps ago, 15 million steps), MMER: S5 0.91, GRU -0.46, MLP -0.48."""
 

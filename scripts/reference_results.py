@@ -15,7 +15,7 @@ import argparse
 import functools
 import json
 import lzma
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from agents import experiment, summary
 from agents.experiment import Experiment
 from agents.report import figures, published
 from agents.report.runs import Agent, Run
+from agents.report.tables import markdown, raw_text, text
 from metaenvs import evaluation, statistics
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -35,7 +36,9 @@ SEARCH = "random-projection-v0-search"
 FILES = ("metrics.jsonl", "evaluation.json")
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
-COLOUR = {"s5": "S5", "gru": "GRU", "lstm": "LSTM", "mlp": "MLP"}
+SPLITS = ("train", "held_out")
+PAPER = ("S5", "LSTM", "MLP")
+"""Memories that the paper has."""
 
 
 @functools.cache
@@ -71,7 +74,7 @@ def load(name: str) -> dict[str, Agent]:
                 evaluation.validate(result, str(evaluated))
             runs.append(Run(path.name.split(".")[0], result, None, tuple(map(json.loads, lines))))
         if runs:
-            agents[run_name] = Agent(COLOUR.get(run_name, run_name), tuple(runs))
+            agents[run_name] = Agent(run_name.upper(), tuple(runs))
     return agents
 
 
@@ -97,20 +100,6 @@ def slope(run: Run) -> float:
     points = [(x["steps"], summary.mean_return(x)) for x in last]
     steps, returns = np.array([p for p in points if p[1] is not None], float).T
     return float(np.polyfit(steps / 1e7, returns, 1)[0])
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
-
-
-def raw(value: statistics.Interval) -> str:
-    digits = 0 if max(abs(value.low), abs(value.high)) >= 10 else 1
-    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
-
-
-def score(value: statistics.Interval) -> str:
-    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
 
 
 def first_episodes(values: np.ndarray | None) -> np.ndarray:
@@ -166,7 +155,7 @@ Return of a 1000-step episode on the training tasks after {steps:,} frames: ours
 {100 * summary.FINAL_PART:.0f} % of updates, mean over seeds; the paper's read from its learning
 curves. The paper's S5 has 10 layers of width 256 and learns by Muesli.
 
-{table(["", *ours, *(f"{m}, paper" for m in theirs)], rows)}
+{markdown(["", *ours, *(f"{m}, paper" for m in theirs)], rows)}
 
 Our S5's mean by seed: {by_seed}; the paper's at this number of frames is {mean:.0f}. {said} Where
 the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
@@ -177,7 +166,7 @@ the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
 
 def returns_part(agents: dict[str, Agent]) -> str:
     parts = []
-    for split in ("train", "held_out"):
+    for split in SPLITS:
         cell = f"{split}/fresh"
         s5 = agents["s5"]
         columns = {a.name: first_episodes(a.returns(cell)) for a in agents.values()}
@@ -188,20 +177,19 @@ def returns_part(agents: dict[str, Agent]) -> str:
         tasks = s5.tasks(cell)
         rows = []
         for i, task in enumerate(tasks):
-            paper = [f"{published.RETURNS[task][m]:.0f}" for m in ("S5", "LSTM", "MLP")]
-            shown = [raw(statistics.interval(x[:, [i]])) for x in columns.values()]
+            paper = [f"{published.RETURNS[task][m]:.0f}" for m in PAPER]
+            shown = [raw_text(statistics.interval(x[:, [i]])) for x in columns.values()]
             rows.append([task, *shown, *paper])
-        means = [
-            f"{np.mean([published.RETURNS[t][m] for t in tasks]):.0f}"
-            for m in ("S5", "LSTM", "MLP")
-        ]
-        rows.append(["**mean**", *(raw(statistics.interval(x)) for x in columns.values()), *means])
+        means = [f"{np.mean([published.RETURNS[t][m] for t in tasks]):.0f}" for m in PAPER]
+        rows.append(
+            ["**mean**", *(raw_text(statistics.interval(x)) for x in columns.values()), *means]
+        )
         head = [
             split.replace("_", " "),
             *columns,
-            *(f"{m}, paper at 2e9" for m in ("S5", "LSTM", "MLP")),
+            *(f"{m}, paper at 2e9" for m in PAPER),
         ]
-        parts.append(table(head, rows))
+        parts.append(markdown(head, rows))
     return f"""## Training tasks and held-out tasks
 
 Return of a trial's first episode behind projections not seen in training; final checkpoints, zero
@@ -222,13 +210,13 @@ def scores_part(agents: dict[str, Agent]) -> str:
         for agent in agents.values():
             scores = agent.scores(entry["cell"])
             assert scores is not None
-            row.append(score(statistics.interval(scores[..., :last].mean(-1))))
+            row.append(text(statistics.interval(scores[..., :last].mean(-1))))
         rows.append(row)
     held = first_episodes(s5.scores("held_out/fresh"))
     by_task = {
         task: statistics.interval(held[:, [i]]) for i, task in enumerate(s5.tasks("held_out/fresh"))
     }
-    above = [f"{task} {score(x)}" for task, x in by_task.items() if x.low > 0.2]
+    above = [f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2]
     said = "; ".join(above) if above else "none"
     controls = []
     for policy in dict.fromkeys(
@@ -236,22 +224,22 @@ def scores_part(agents: dict[str, Agent]) -> str:
     ):
         found = [
             own_trials(policy, first_episodes(s5.scores(f"{split}/fresh", policy)))
-            for split in ("train", "held_out")
+            for split in SPLITS
         ]
-        controls.append([policy, *(score(statistics.interval(x)) for x in found)])
+        controls.append([policy, *(text(statistics.interval(x)) for x in found)])
     return f"""## Scores, and what lies outside the training distribution
 
 Normalised (0: random actions, 1: an expert of the one task without projection), mean over tasks,
 first episode.
 
-{table(["cell", *(a.name for a in agents.values())], rows)}
+{markdown(["cell", *(a.name for a in agents.values())], rows)}
 
 Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {said}.
 
 S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the
 agent from the second on: see the picture):
 
-{table(["policy", "train", "held out"], controls)}
+{markdown(["policy", "train", "held out"], controls)}
 
 ![Adaptation curves](images/results_adaptation.png)
 
@@ -264,31 +252,31 @@ def improvement_part(agents: dict[str, Agent]) -> str:
     rows = []
     for other in [a for name, a in agents.items() if name != "s5"]:
         row = [f"S5 > {other.name}"]
-        for split in ("train", "held_out"):
+        for split in SPLITS:
             x, y = (first_episodes(a.returns(f"{split}/fresh")) for a in (agents["s5"], other))
-            row.append(score(statistics.probability_of_improvement(x, y)))
+            row.append(text(statistics.probability_of_improvement(x, y)))
         rows.append(row)
     return f"""## Probability of improvement
 
 How likely a trial of S5 pays more than one of the other memory on the same task, mean over tasks;
 0.5: no difference.
 
-{table(["", "train", "held out"], rows)}"""
+{markdown(["", "train", "held out"], rows)}"""
 
 
 def failures_part(agents: dict[str, Agent]) -> str:
     s5, failed = agents["s5"], []
-    for split in ("train", "held_out"):
+    for split in SPLITS:
         scores = first_episodes(s5.scores(f"{split}/fresh"))
         for i, task in enumerate(s5.tasks(f"{split}/fresh")):
             found = statistics.interval(scores[:, [i]])
             if found.low < 0.05:
-                failed.append([task, split.replace("_", " "), score(found)])
+                failed.append([task, split.replace("_", " "), text(found)])
     return f"""## What is not learned at this budget
 
 Tasks in which the interval of S5's score reaches below 0.05:
 
-{table(["task", "split", "score"], failed)}"""
+{markdown(["task", "split", "score"], failed)}"""
 
 
 def speed_part(agents: dict[str, Agent]) -> str:
@@ -312,7 +300,7 @@ rate; steps that a day of one core would make; and the slope of the training ret
 tasks, over the last {100 * SLOPE_PART:.0f} % of each run (per 10 million steps, by seed; the
 learning rate falls to zero there).
 
-{table(["", "steps/s", "minutes", "steps in a day", "slope"], rows)}
+{markdown(["", "steps/s", "minutes", "steps in a day", "slope"], rows)}
 
 A day of one core is thus more frames than the paper's 2e9, for an agent of this size. What returns
 they would give is not known: the slope at the end is that of a run whose learning rate ends.
@@ -343,7 +331,7 @@ update. The first run of `docs/experiments/{SEARCH}.toml` has the learning rate
 {plain["ppo.learning_rate"]:g}; the others differ from it as listed. One seed each: differences of
 less than about 20 in the mean say little.
 
-{table(["setting", *tasks, "KL"], rows)}
+{markdown(["setting", *tasks, "KL"], rows)}
 
 Positions and angles are about 1, velocities reach tens (finger_spin pays from 15 rad/s on). Without
 normalised observations reacher_easy is hardly learned, and single updates go far: see the last
@@ -362,7 +350,7 @@ def paper_part() -> str:
 of width 256, LSTM 512; read from its plots (± about 3). Mean return over the training tasks on the
 way to 2e9 frames:
 
-{table(["frames", "S5", "LSTM", "MLP"], frames)}"""
+{markdown(["frames", *PAPER], frames)}"""
 
 
 def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:

@@ -107,3 +107,8 @@ def text(value: Interval, digits: int = 2) -> str:
     """The value and its 95 % interval."""
     shown = [f"{x:.{digits}f}" for x in (value.value, value.low, value.high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in [header, *rows]]
+    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
