@@ -139,7 +139,8 @@ class Trainer:
         sequences = cut((rollout, advantage, target), self.segment), join(carries)
         params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
-        metrics |= {"explained_variance": 1.0 - residual, "param_norm": optax.tree.norm(params)}
+        metrics["explained_variance"] = 1.0 - residual
+        metrics["param_norm"] = optax.tree.norm(params["params"])
         metrics |= self._returns(episodes)
         metrics["learning_rate"] = self.learning_rate(state.update * self.gradient_steps)
         # Only now: the gradients are those of the policy that acted.

@@ -114,6 +114,10 @@ class S5Layer(nn.Module):
     discretisation: str = "zoh"
 
     def setup(self):
+        if not 0 < self.dt_min <= self.dt_max:
+            raise ValueError(
+                f"time steps must have 0 < dt_min <= dt_max, got {self.dt_min} and {self.dt_max}"
+            )
         if self.state_size % self.blocks:
             raise ValueError(
                 f"state_size {self.state_size} cannot be split into blocks={self.blocks}"

@@ -98,6 +98,13 @@ def test_steps_are_log_uniform_in_their_range():
     assert np.log(0.001) <= log_step.min() and log_step.max() <= np.log(0.1)
 
 
+@pytest.mark.parametrize("dt_min,dt_max", [(0.0, 0.1), (0.2, 0.1)])
+def test_a_range_of_steps_that_is_none_is_refused(dt_min, dt_max):
+    layer = S5Layer(2, 2, 1, dt_min, dt_max)
+    with pytest.raises(ValueError, match=f"dt_min.*{dt_min} and {dt_max}"):
+        jax.eval_shape(partial(layer.init, method="discretise"), jax.random.key(0))
+
+
 def test_discretisation_is_zero_order_hold():
     params, ssm = make_layer(blocks=2)
     eigenvalues, step, b, c, d = complex_params(params)
