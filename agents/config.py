@@ -25,10 +25,6 @@ class MemoryOptions:
     """S5: number of independent HiPPO systems the states start as."""
     discretisation: str | None = None
     """S5: zoh or bilinear."""
-    dt_min: float | None = None
-    """S5: the least of the time steps that its states start with, in steps of the environment."""
-    dt_max: float | None = None
-    """S5: the greatest of them. A state forgets within about 2 / dt steps."""
     gate: str | None = None
     """S5: half, full or none."""
     norm: str | None = None
