@@ -3,7 +3,7 @@
 Train and evaluate the runs (hours; goes on where it was), copy what they left into
 docs/results, write the page:
 
-    for name in random-projection-v0-search random-projection-v0
+    for name in random-projection-v0{-search,,-entropy} random-projection-dynamics-v0
     do
         metaenvs experiment docs/experiments/$name.toml --out runs/$name
         python scripts/reference_results.py collect $name runs/$name
@@ -12,105 +12,39 @@ docs/results, write the page:
 """
 
 import argparse
-import functools
-import json
-import lzma
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reference_data import (
+    DOCS,
+    SLOPE_PART,
+    collect,
+    final_returns,
+    first_episodes,
+    last_half,
+    listed,
+    load,
+    mean_by_task,
+    own_trials,
+    slope,
+)
 
 from agents import config as configs
-from agents import experiment, summary
-from agents.experiment import Experiment
+from agents import summary
 from agents.report import figures, published
-from agents.report.runs import Agent, Run
+from agents.report.runs import Agent
 from agents.report.tables import markdown, raw_text, text
-from metaenvs import evaluation, statistics
+from metaenvs import statistics
 
-DOCS = Path(__file__).parents[1] / "docs"
-DATA = DOCS / "results"
 MAIN = "random-projection-v0"
 SEARCH = "random-projection-v0-search"
-FILES = ("metrics.jsonl", "evaluation.json")
-SLOPE_PART = 0.2
-"""Of a run, at its end: where the slope of its learning curve is measured."""
+ENTROPY = "random-projection-v0-entropy"
+DYNAMICS = "random-projection-dynamics-v0"
 SPLITS = ("train", "held_out")
 PAPER = ("S5", "LSTM", "MLP")
 """Memories that the paper has."""
-
-
-@functools.cache
-def listed(name: str) -> Experiment:
-    return experiment.read(DOCS / "experiments" / f"{name}.toml")
-
-
-def collect(name: str, root: Path) -> None:
-    """Copy, compressed, what the runs of an experiment that have ended left below `root`."""
-    for path, _ in listed(name).members(root):
-        if not (path / "summary.json").exists():
-            print(f"{path} has not ended: left out")
-            continue
-        for file in FILES:
-            if (path / file).exists():
-                copy = DATA / name / f"{path.parent.name}-{path.name}.{file}.xz"
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(lzma.compress((path / file).read_bytes()))
-                print(f"wrote {copy}")
-
-
-def load(name: str) -> dict[str, Agent]:
-    """The experiment's runs of which there are files, their seeds together, by name."""
-    agents = {}
-    for run_name in listed(name).runs:
-        runs = []
-        for path in sorted((DATA / name).glob(f"{run_name}-seed*.metrics.jsonl.xz")):
-            lines = lzma.decompress(path.read_bytes()).decode().splitlines()
-            evaluated = path.with_name(path.name.replace("metrics.jsonl", "evaluation.json"))
-            result = {}
-            if evaluated.exists():
-                result = json.loads(lzma.decompress(evaluated.read_bytes()))
-                evaluation.validate(result, str(evaluated))
-            runs.append(Run(path.name.split(".")[0], result, None, tuple(map(json.loads, lines))))
-        if runs:
-            agents[run_name] = Agent(run_name.upper(), tuple(runs))
-    return agents
-
-
-def final_returns(run: Run) -> dict[str, float]:
-    """Return of each training task at the end of a run's training."""
-    last = run.metrics[-max(round(summary.FINAL_PART * len(run.metrics)), 1) :]
-    return {
-        task: float(np.mean([x["return"][task] for x in last if x["return"][task] is not None]))
-        for task in last[0]["return"]
-    }
-
-
-def mean_by_task(agent: Agent) -> dict[str, float]:
-    """`final_returns`, mean over seeds, and the mean over tasks."""
-    by_run = [final_returns(run) for run in agent.runs]
-    by_task = {task: float(np.mean([x[task] for x in by_run])) for task in by_run[0]}
-    return by_task | {"mean": float(np.mean(list(by_task.values())))}
-
-
-def slope(run: Run) -> float:
-    """Growth of the mean return over the last part of a run, per 10 million steps."""
-    last = run.metrics[-round(SLOPE_PART * len(run.metrics)) :]
-    points = [(x["steps"], summary.mean_return(x)) for x in last]
-    steps, returns = np.array([p for p in points if p[1] is not None], float).T
-    return float(np.polyfit(steps / 1e7, returns, 1)[0])
-
-
-def first_episodes(values: np.ndarray | None) -> np.ndarray:
-    """`[runs, tasks, trials]` of the episodes that the suite trains on: the first."""
-    assert values is not None, "a task has no anchor"
-    return np.asarray(values[..., 0])
-
-
-def own_trials(policy: str, values: np.ndarray) -> np.ndarray:
-    """Without repetitions: random actions are the same trials in every seed's evaluation."""
-    return values[:1] if policy == "random" else values
 
 
 def setting_part(agents: dict[str, Agent]) -> str:
@@ -164,6 +98,26 @@ the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
 ![Learning curves](images/results_learning.png)"""
 
 
+def returns_table(
+    title: str,
+    tasks: tuple[str, ...],
+    columns: dict[str, np.ndarray],
+    theirs: dict[str, list[float]],
+) -> str:
+    """Returns `[runs, tasks, trials]` by task, and their mean, beside the paper's."""
+    rows = [
+        [
+            task,
+            *(raw_text(statistics.interval(x[:, [i]])) for x in columns.values()),
+            *(f"{x[i]:.0f}" for x in theirs.values()),
+        ]
+        for i, task in enumerate(tasks)
+    ]
+    means = [raw_text(statistics.interval(x)) for x in columns.values()]
+    rows.append(["**mean**", *means, *(f"{np.mean(x):.0f}" for x in theirs.values())])
+    return markdown([title, *columns, *theirs], rows)
+
+
 def returns_part(agents: dict[str, Agent]) -> str:
     parts = []
     for split in SPLITS:
@@ -174,22 +128,11 @@ def returns_part(agents: dict[str, Agent]) -> str:
             s5.returns(cell, "carry wiped every step")
         )
         columns["random"] = own_trials("random", first_episodes(s5.returns(cell, "random")))
-        tasks = s5.tasks(cell)
-        rows = []
-        for i, task in enumerate(tasks):
-            paper = [f"{published.RETURNS[task][m]:.0f}" for m in PAPER]
-            shown = [raw_text(statistics.interval(x[:, [i]])) for x in columns.values()]
-            rows.append([task, *shown, *paper])
-        means = [f"{np.mean([published.RETURNS[t][m] for t in tasks]):.0f}" for m in PAPER]
-        rows.append(
-            ["**mean**", *(raw_text(statistics.interval(x)) for x in columns.values()), *means]
-        )
-        head = [
-            split.replace("_", " "),
-            *columns,
-            *(f"{m}, paper at 2e9" for m in PAPER),
-        ]
-        parts.append(markdown(head, rows))
+        theirs = {
+            f"{m}, paper at 2e9": [published.RETURNS[task][m] for task in s5.tasks(cell)]
+            for m in PAPER
+        }
+        parts.append(returns_table(split.replace("_", " "), s5.tasks(cell), columns, theirs))
     return f"""## Training tasks and held-out tasks
 
 Return of a trial's first episode behind projections not seen in training; final checkpoints, zero
@@ -212,12 +155,6 @@ def scores_part(agents: dict[str, Agent]) -> str:
             assert scores is not None
             row.append(text(statistics.interval(scores[..., :last].mean(-1))))
         rows.append(row)
-    held = first_episodes(s5.scores("held_out/fresh"))
-    by_task = {
-        task: statistics.interval(held[:, [i]]) for i, task in enumerate(s5.tasks("held_out/fresh"))
-    }
-    above = [f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2]
-    said = "; ".join(above) if above else "none"
     controls = []
     for policy in dict.fromkeys(
         e["policy"] for e in s5.results[0]["cells"] if e["condition"] == "fresh"
@@ -234,7 +171,7 @@ first episode.
 
 {markdown(["cell", *(a.name for a in agents.values())], rows)}
 
-Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {said}.
+Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {clearly_learned(s5)}.
 
 S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the
 agent from the second on: see the picture):
@@ -246,6 +183,16 @@ agent from the second on: see the picture):
 S5's first seed on the training tasks:
 
 ![S5 and its controls](images/results_controls.png)"""
+
+
+def clearly_learned(agent: Agent) -> str:
+    """Held-out tasks in which the interval of the agent's score lies above 0.2."""
+    scores = first_episodes(agent.scores("held_out/fresh"))
+    by_task = {
+        task: statistics.interval(scores[:, [i]])
+        for i, task in enumerate(agent.tasks("held_out/fresh"))
+    }
+    return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
 
 
 def improvement_part(agents: dict[str, Agent]) -> str:
@@ -277,6 +224,94 @@ def failures_part(agents: dict[str, Agent]) -> str:
 Tasks in which the interval of S5's score reaches below 0.05:
 
 {markdown(["task", "split", "score"], failed)}"""
+
+
+def entropy_part(agents: dict[str, Agent]) -> str:
+    name, config = next(iter(listed(ENTROPY).runs.items()))
+    bonus = config.ppo.entropy_coef
+    shown = {
+        f"bonus {listed(MAIN).runs['s5'].ppo.entropy_coef:g}": agents["s5"],
+        f"bonus {bonus:g}": load(ENTROPY)[name],
+    }
+    returns = {label: mean_by_task(agent) for label, agent in shown.items()}
+    theirs = published.CURVES[config.steps]["S5"]
+    tasks = agents["s5"].tasks("train/fresh")
+    rows = [
+        [task, *(f"{x[task]:.0f}" for x in returns.values()), f"{theirs[i]:.0f}"]
+        for i, task in enumerate(tasks)
+    ]
+    means = [*(x["mean"] for x in returns.values()), np.mean(theirs)]
+    rows.append(["**mean**", *(f"{x:.0f}" for x in means)])
+    policy = [
+        [f"{label}, seed {i}", *(f"{np.median(x):.3g}" for x in last_half(run))]
+        for label, agent in shown.items()
+        for i, run in enumerate(agent.runs)
+    ]
+    evaluated = [
+        returns_table(
+            split.replace("_", " "),
+            agents["s5"].tasks(f"{split}/fresh"),
+            {
+                label: first_episodes(agent.returns(f"{split}/fresh"))
+                for label, agent in shown.items()
+            },
+            {},
+        )
+        for split in SPLITS
+    ]
+    learned = clearly_learned(shown[f"bonus {bonus:g}"])
+    less, more = (x["mean"] for x in returns.values())
+    said = (
+        "The policy keeps its entropy and the gradient its size; the mean is "
+        f"{more:.0f} instead of {less:.0f}."
+        + (" So something else stops them." if more < less else "")
+    )
+    return f"""## What the entropy bonus does
+
+The policies of S5 above lose their entropy on the way, and their gradients grow as they do. Is that
+what stops them? One seed with a bonus of {bonus:g}, all else equal
+(`docs/experiments/{ENTROPY}.toml`). Medians over the last half of the updates:
+
+{markdown(["", "entropy", "gradient's norm", "approximate KL"], policy)}
+
+Returns in training, as in the table frame for frame:
+
+{markdown(["", *returns, "S5, paper"], rows)}
+
+{said}
+
+Evaluated, first episodes, zero shot:
+
+{(chr(10) * 2).join(evaluated)}
+
+Held-out tasks whose score's interval lies above 0.2 with a bonus of {bonus:g}: {learned}.
+
+![Learning curves by entropy bonus](images/results_entropy.png)"""
+
+
+def dynamics_part(agents: dict[str, Agent]) -> str:
+    s5, drawn = agents["s5"], load(DYNAMICS)["s5"]
+    config = listed(DYNAMICS).runs["s5"]
+    tasks = drawn.tasks("train/fresh")
+    kept = [s5.tasks("train/fresh").index(task) for task in tasks]
+    columns = {
+        "drawn: its own range": first_episodes(drawn.returns("train/fresh")),
+        "drawn: beyond it": first_episodes(drawn.returns("held_out/fresh")),
+        "not drawn: nominal": first_episodes(s5.returns("train/fresh"))[:, kept],
+        "not drawn: beyond": first_episodes(s5.returns("train/other_dynamics"))[:, kept],
+        "random: nominal": own_trials(
+            "random", first_episodes(s5.returns("train/fresh", "random"))[:, kept]
+        ),
+    }
+    return f"""## Where trials draw their dynamics
+
+One seed of S5 trained for {config.steps:,} steps on `{config.env}`
+(`docs/experiments/{DYNAMICS}.toml`), whose trials draw masses, lengths,
+damping and gears within 0.75 to 1.25 times their own, beside S5 of `RandomProjection-v0`, which is
+trained on the nominal dynamics and on more tasks. Return of the first episode; "beyond" is 1.3 to
+1.8 times.
+
+{returns_table("", tasks, columns, {})}"""
 
 
 def speed_part(agents: dict[str, Agent]) -> str:
@@ -358,6 +393,8 @@ def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:
     shown = list(agents.values())
     yield "learning", lambda: figures.learning(shown)
     yield "adaptation", lambda: figures.curves(shown)
+    more = [Agent(f"S5, {name}", x.runs) for name, x in load(ENTROPY).items()]
+    yield "entropy", lambda: figures.learning([agents["s5"], *more])
     first = Agent("S5", agents["s5"].runs[:1])
     yield "controls", lambda: figures.controls(first, 0, "train/fresh")
 
@@ -371,6 +408,8 @@ def page(agents: dict[str, Agent]) -> str:
         scores_part(agents),
         improvement_part(agents),
         failures_part(agents),
+        entropy_part(agents),
+        dynamics_part(agents),
         speed_part(agents),
         search_part(),
         paper_part(),
