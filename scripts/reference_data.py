@@ -38,6 +38,7 @@ def collect(name: str, root: Path) -> None:
                 print(f"wrote {copy}")
 
 
+@functools.cache
 def load(name: str) -> dict[str, Agent]:
     """The experiment's runs of which there are files, their seeds together, by name."""
     agents = {}

@@ -12,7 +12,7 @@ docs/results, write the page:
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +65,23 @@ Everything here is made by `python scripts/reference_results.py report` of the f
 few seeds they are too narrow."""
 
 
+def training_table(ours: dict[str, dict[str, float]], theirs: Mapping[str, Sequence[float]]) -> str:
+    """`mean_by_task` of our agents, beside the paper's returns in the same order of tasks."""
+    rows = []
+    for i, task in enumerate(next(iter(ours.values()))):
+        paper = [np.mean(x) if task == "mean" else x[i] for x in theirs.values()]
+        name = f"**{task}**" if task == "mean" else task
+        rows.append(
+            [name, *(f"{x[task]:.0f}" for x in ours.values()), *(f"{x:.0f}" for x in paper)]
+        )
+    return markdown(["", *ours, *(f"{m}, paper" for m in theirs)], rows)
+
+
 def frames_part(agents: dict[str, Agent]) -> str:
     steps = listed(MAIN).runs["s5"].steps
     ours = {agent.name: mean_by_task(agent) for agent in agents.values()}
     theirs = published.CURVES[steps]
     tasks = [task for task in ours["S5"] if task != "mean"]
-    rows = []
-    for i, task in enumerate([*tasks, "mean"]):
-        paper = [float(np.mean(x)) if task == "mean" else float(x[i]) for x in theirs.values()]
-        name = f"**{task}**" if task == "mean" else task
-        rows.append(
-            [name, *(f"{x[task]:.0f}" for x in ours.values()), *(f"{x:.0f}" for x in paper)]
-        )
     behind = [t for i, t in enumerate(tasks) if ours["S5"][t] <= theirs["S5"][i]]
     said = f"Behind it in {', '.join(behind)}." if behind else "Ahead in every task."
     mean = np.mean(theirs["S5"])
@@ -89,7 +94,7 @@ Return of a 1000-step episode on the training tasks after {steps:,} frames: ours
 {100 * summary.FINAL_PART:.0f} % of updates, mean over seeds; the paper's read from its learning
 curves. The paper's S5 has 10 layers of width 256 and learns by Muesli.
 
-{markdown(["", *ours, *(f"{m}, paper" for m in theirs)], rows)}
+{training_table(ours, theirs)}
 
 Our S5's mean by seed: {by_seed}; the paper's at this number of frames is {mean:.0f}. {said} Where
 the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
@@ -185,13 +190,14 @@ S5's first seed on the training tasks:
 ![S5 and its controls](images/results_controls.png)"""
 
 
+def scores_by_task(agent: Agent, cell: str) -> dict[str, statistics.Interval]:
+    scores = first_episodes(agent.scores(cell))
+    return {task: statistics.interval(scores[:, [i]]) for i, task in enumerate(agent.tasks(cell))}
+
+
 def clearly_learned(agent: Agent) -> str:
     """Held-out tasks in which the interval of the agent's score lies above 0.2."""
-    scores = first_episodes(agent.scores("held_out/fresh"))
-    by_task = {
-        task: statistics.interval(scores[:, [i]])
-        for i, task in enumerate(agent.tasks("held_out/fresh"))
-    }
+    by_task = scores_by_task(agent, "held_out/fresh")
     return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
 
 
@@ -212,11 +218,9 @@ How likely a trial of S5 pays more than one of the other memory on the same task
 
 
 def failures_part(agents: dict[str, Agent]) -> str:
-    s5, failed = agents["s5"], []
+    failed = []
     for split in SPLITS:
-        scores = first_episodes(s5.scores(f"{split}/fresh"))
-        for i, task in enumerate(s5.tasks(f"{split}/fresh")):
-            found = statistics.interval(scores[:, [i]])
+        for task, found in scores_by_task(agents["s5"], f"{split}/fresh").items():
             if found.low < 0.05:
                 failed.append([task, split.replace("_", " "), text(found)])
     return f"""## What is not learned at this budget
@@ -234,14 +238,6 @@ def entropy_part(agents: dict[str, Agent]) -> str:
         f"bonus {bonus:g}": load(ENTROPY)[name],
     }
     returns = {label: mean_by_task(agent) for label, agent in shown.items()}
-    theirs = published.CURVES[config.steps]["S5"]
-    tasks = agents["s5"].tasks("train/fresh")
-    rows = [
-        [task, *(f"{x[task]:.0f}" for x in returns.values()), f"{theirs[i]:.0f}"]
-        for i, task in enumerate(tasks)
-    ]
-    means = [*(x["mean"] for x in returns.values()), np.mean(theirs)]
-    rows.append(["**mean**", *(f"{x:.0f}" for x in means)])
     policy = [
         [f"{label}, seed {i}", *(f"{np.median(x):.3g}" for x in last_half(run))]
         for label, agent in shown.items()
@@ -276,7 +272,7 @@ what stops them? One seed with a bonus of {bonus:g}, all else equal
 
 Returns in training, as in the table frame for frame:
 
-{markdown(["", *returns, "S5, paper"], rows)}
+{training_table(returns, {"S5": published.CURVES[config.steps]["S5"]})}
 
 {said}
 
