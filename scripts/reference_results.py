@@ -12,7 +12,7 @@ docs/results, write the page:
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +23,35 @@ from reference_data import (
     collect,
     final_returns,
     first_episodes,
-    last_half,
     listed,
     load,
     mean_by_task,
     own_trials,
     slope,
 )
+from reference_tables import (
+    SPLITS,
+    beside_paper,
+    clearly_learned,
+    returns_table,
+    scores_by_task,
+    training_table,
+)
+from reference_variants import (
+    ENTROPY,
+    MAIN,
+    dynamics_part,
+    entropy_part,
+)
 
 from agents import config as configs
 from agents import summary
 from agents.report import figures, published
 from agents.report.runs import Agent
-from agents.report.tables import markdown, raw_text, text
+from agents.report.tables import markdown, text
 from metaenvs import statistics
 
-MAIN = "random-projection-v0"
 SEARCH = "random-projection-v0-search"
-ENTROPY = "random-projection-v0-entropy"
-DYNAMICS = "random-projection-dynamics-v0"
-SPLITS = ("train", "held_out")
 PAPER = ("S5", "LSTM", "MLP")
 """Memories that the paper has."""
 
@@ -65,26 +74,11 @@ Everything here is made by `python scripts/reference_results.py report` of the f
 few seeds they are too narrow."""
 
 
-def training_table(ours: dict[str, dict[str, float]], theirs: Mapping[str, Sequence[float]]) -> str:
-    """`mean_by_task` of our agents, beside the paper's returns in the same order of tasks."""
-    rows = []
-    for i, task in enumerate(next(iter(ours.values()))):
-        paper = [np.mean(x) if task == "mean" else x[i] for x in theirs.values()]
-        name = f"**{task}**" if task == "mean" else task
-        rows.append(
-            [name, *(f"{x[task]:.0f}" for x in ours.values()), *(f"{x:.0f}" for x in paper)]
-        )
-    return markdown(["", *ours, *(f"{m}, paper" for m in theirs)], rows)
-
-
 def frames_part(agents: dict[str, Agent]) -> str:
     steps = listed(MAIN).runs["s5"].steps
     ours = {agent.name: mean_by_task(agent) for agent in agents.values()}
     theirs = published.CURVES[steps]
     tasks = [task for task in ours["S5"] if task != "mean"]
-    behind = [t for i, t in enumerate(tasks) if ours["S5"][t] <= theirs["S5"][i]]
-    said = f"Behind it in {', '.join(behind)}." if behind else "Ahead in every task."
-    mean = np.mean(theirs["S5"])
     seeds = [np.mean(list(final_returns(run).values())) for run in agents["s5"].runs]
     by_seed = ", ".join(f"{x:.0f}" for x in seeds)
     end = np.mean([published.RETURNS[task]["S5"] for task in tasks])
@@ -96,31 +90,12 @@ curves. The paper's S5 has 10 layers of width 256 and learns by Muesli.
 
 {training_table(ours, theirs)}
 
-Our S5's mean by seed: {by_seed}; the paper's at this number of frames is {mean:.0f}. {said} Where
-the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
+Our S5's mean by seed: {by_seed}.
+{beside_paper(ours["S5"], theirs["S5"])}
+Where the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
 {100 * ours["S5"]["mean"] / end:.0f} % of that.
 
 ![Learning curves](images/results_learning.png)"""
-
-
-def returns_table(
-    title: str,
-    tasks: tuple[str, ...],
-    columns: dict[str, np.ndarray],
-    theirs: dict[str, list[float]],
-) -> str:
-    """Returns `[runs, tasks, trials]` by task, and their mean, beside the paper's."""
-    rows = [
-        [
-            task,
-            *(raw_text(statistics.interval(x[:, [i]])) for x in columns.values()),
-            *(f"{x[i]:.0f}" for x in theirs.values()),
-        ]
-        for i, task in enumerate(tasks)
-    ]
-    means = [raw_text(statistics.interval(x)) for x in columns.values()]
-    rows.append(["**mean**", *means, *(f"{np.mean(x):.0f}" for x in theirs.values())])
-    return markdown([title, *columns, *theirs], rows)
 
 
 def returns_part(agents: dict[str, Agent]) -> str:
@@ -190,17 +165,6 @@ S5's first seed on the training tasks:
 ![S5 and its controls](images/results_controls.png)"""
 
 
-def scores_by_task(agent: Agent, cell: str) -> dict[str, statistics.Interval]:
-    scores = first_episodes(agent.scores(cell))
-    return {task: statistics.interval(scores[:, [i]]) for i, task in enumerate(agent.tasks(cell))}
-
-
-def clearly_learned(agent: Agent) -> str:
-    """Held-out tasks in which the interval of the agent's score lies above 0.2."""
-    by_task = scores_by_task(agent, "held_out/fresh")
-    return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
-
-
 def improvement_part(agents: dict[str, Agent]) -> str:
     rows = []
     for other in [a for name, a in agents.items() if name != "s5"]:
@@ -228,86 +192,6 @@ def failures_part(agents: dict[str, Agent]) -> str:
 Tasks in which the interval of S5's score reaches below 0.05:
 
 {markdown(["task", "split", "score"], failed)}"""
-
-
-def entropy_part(agents: dict[str, Agent]) -> str:
-    name, config = next(iter(listed(ENTROPY).runs.items()))
-    bonus = config.ppo.entropy_coef
-    shown = {
-        f"bonus {listed(MAIN).runs['s5'].ppo.entropy_coef:g}": agents["s5"],
-        f"bonus {bonus:g}": load(ENTROPY)[name],
-    }
-    returns = {label: mean_by_task(agent) for label, agent in shown.items()}
-    policy = [
-        [f"{label}, seed {i}", *(f"{np.median(x):.3g}" for x in last_half(run))]
-        for label, agent in shown.items()
-        for i, run in enumerate(agent.runs)
-    ]
-    evaluated = [
-        returns_table(
-            split.replace("_", " "),
-            agents["s5"].tasks(f"{split}/fresh"),
-            {
-                label: first_episodes(agent.returns(f"{split}/fresh"))
-                for label, agent in shown.items()
-            },
-            {},
-        )
-        for split in SPLITS
-    ]
-    learned = clearly_learned(shown[f"bonus {bonus:g}"])
-    less, more = (x["mean"] for x in returns.values())
-    said = (
-        "The policy keeps its entropy and the gradient its size; the mean is "
-        f"{more:.0f} instead of {less:.0f}."
-        + (" So something else stops them." if more < less else "")
-    )
-    return f"""## What the entropy bonus does
-
-The policies of S5 above lose their entropy on the way, and their gradients grow as they do. Is that
-what stops them? One seed with a bonus of {bonus:g}, all else equal
-(`docs/experiments/{ENTROPY}.toml`). Medians over the last half of the updates:
-
-{markdown(["", "entropy", "gradient's norm", "approximate KL"], policy)}
-
-Returns in training, as in the table frame for frame:
-
-{training_table(returns, {"S5": published.CURVES[config.steps]["S5"]})}
-
-{said}
-
-Evaluated, first episodes, zero shot:
-
-{(chr(10) * 2).join(evaluated)}
-
-Held-out tasks whose score's interval lies above 0.2 with a bonus of {bonus:g}: {learned}.
-
-![Learning curves by entropy bonus](images/results_entropy.png)"""
-
-
-def dynamics_part(agents: dict[str, Agent]) -> str:
-    s5, drawn = agents["s5"], load(DYNAMICS)["s5"]
-    config = listed(DYNAMICS).runs["s5"]
-    tasks = drawn.tasks("train/fresh")
-    kept = [s5.tasks("train/fresh").index(task) for task in tasks]
-    columns = {
-        "drawn: its own range": first_episodes(drawn.returns("train/fresh")),
-        "drawn: beyond it": first_episodes(drawn.returns("held_out/fresh")),
-        "not drawn: nominal": first_episodes(s5.returns("train/fresh"))[:, kept],
-        "not drawn: beyond": first_episodes(s5.returns("train/other_dynamics"))[:, kept],
-        "random: nominal": own_trials(
-            "random", first_episodes(s5.returns("train/fresh", "random"))[:, kept]
-        ),
-    }
-    return f"""## Where trials draw their dynamics
-
-One seed of S5 trained for {config.steps:,} steps on `{config.env}`
-(`docs/experiments/{DYNAMICS}.toml`), whose trials draw masses, lengths,
-damping and gears within 0.75 to 1.25 times their own, beside S5 of `RandomProjection-v0`, which is
-trained on the nominal dynamics and on more tasks. Return of the first episode; "beyond" is 1.3 to
-1.8 times.
-
-{returns_table("", tasks, columns, {})}"""
 
 
 def speed_part(agents: dict[str, Agent]) -> str:

@@ -1,0 +1,104 @@
+"""Sections of docs/results.md about S5 trained in another way than in its main list."""
+
+import numpy as np
+from reference_data import (
+    first_episodes,
+    last_half,
+    listed,
+    load,
+    mean_by_task,
+    own_trials,
+)
+from reference_tables import (
+    SPLITS,
+    clearly_learned,
+    returns_table,
+    training_table,
+)
+
+from agents.report import published
+from agents.report.runs import Agent
+from agents.report.tables import markdown
+
+MAIN = "random-projection-v0"
+ENTROPY = "random-projection-v0-entropy"
+DYNAMICS = "random-projection-dynamics-v0"
+
+
+def evaluated(agents: dict[str, Agent]) -> str:
+    """Returns of first episodes by split and task, a column for each agent."""
+    tables = []
+    for split in SPLITS:
+        cell = f"{split}/fresh"
+        columns = {label: first_episodes(agent.returns(cell)) for label, agent in agents.items()}
+        tasks = next(iter(agents.values())).tasks(cell)
+        tables.append(returns_table(split.replace("_", " "), tasks, columns, {}))
+    return "\n\n".join(tables)
+
+
+def entropy_part(agents: dict[str, Agent]) -> str:
+    name, config = next(iter(listed(ENTROPY).runs.items()))
+    bonus = config.ppo.entropy_coef
+    shown = {
+        f"bonus {listed(MAIN).runs['s5'].ppo.entropy_coef:g}": agents["s5"],
+        f"bonus {bonus:g}": load(ENTROPY)[name],
+    }
+    returns = {label: mean_by_task(agent) for label, agent in shown.items()}
+    policy = [
+        [f"{label}, seed {i}", *(f"{np.median(x):.3g}" for x in last_half(run))]
+        for label, agent in shown.items()
+        for i, run in enumerate(agent.runs)
+    ]
+    learned = clearly_learned(shown[f"bonus {bonus:g}"])
+    less, more = (x["mean"] for x in returns.values())
+    said = (
+        "The policy keeps its entropy and the gradient its size; the mean is "
+        f"{more:.0f} instead of {less:.0f}."
+        + (" So something else stops them." if more < less else "")
+    )
+    return f"""## What the entropy bonus does
+
+The policies of S5 above lose their entropy on the way, and their gradients grow as they do. Is that
+what stops them? One seed with a bonus of {bonus:g}, all else equal
+(`docs/experiments/{ENTROPY}.toml`). Medians over the last half of the updates:
+
+{markdown(["", "entropy", "gradient's norm", "approximate KL"], policy)}
+
+Returns in training, as in the table frame for frame:
+
+{training_table(returns, {"S5": published.CURVES[config.steps]["S5"]})}
+
+{said}
+
+Evaluated, first episodes, zero shot:
+
+{evaluated(shown)}
+
+Held-out tasks whose score's interval lies above 0.2 with a bonus of {bonus:g}: {learned}.
+
+![Learning curves by entropy bonus](images/results_entropy.png)"""
+
+
+def dynamics_part(agents: dict[str, Agent]) -> str:
+    s5, drawn = agents["s5"], load(DYNAMICS)["s5"]
+    config = listed(DYNAMICS).runs["s5"]
+    tasks = drawn.tasks("train/fresh")
+    kept = [s5.tasks("train/fresh").index(task) for task in tasks]
+    columns = {
+        "drawn: its own range": first_episodes(drawn.returns("train/fresh")),
+        "drawn: beyond it": first_episodes(drawn.returns("held_out/fresh")),
+        "not drawn: nominal": first_episodes(s5.returns("train/fresh"))[:, kept],
+        "not drawn: beyond": first_episodes(s5.returns("train/other_dynamics"))[:, kept],
+        "random: nominal": own_trials(
+            "random", first_episodes(s5.returns("train/fresh", "random"))[:, kept]
+        ),
+    }
+    return f"""## Where trials draw their dynamics
+
+One seed of S5 trained for {config.steps:,} steps on `{config.env}`
+(`docs/experiments/{DYNAMICS}.toml`), whose trials draw masses, lengths,
+damping and gears within 0.75 to 1.25 times their own, beside S5 of `RandomProjection-v0`, which is
+trained on the nominal dynamics and on more tasks. Return of the first episode; "beyond" is 1.3 to
+1.8 times.
+
+{returns_table("", tasks, columns, {})}"""
