@@ -1,5 +1,6 @@
 """The data behind docs/results.md: what runs left, compressed, in docs/results."""
 
+import dataclasses
 import functools
 import json
 import lzma
@@ -24,10 +25,13 @@ def listed(name: str) -> Experiment:
     return experiment.read(DOCS / "experiments" / f"{name}.toml")
 
 
-def collect(name: str, root: Path) -> None:
-    """Copy, compressed, what the runs of an experiment that have ended left below `root`."""
+def collect(name: str, root: Path, stopped: bool = False) -> None:
+    """Copy, compressed, what the runs of an experiment left below `root`.
+
+    Of those that have not ended nothing, unless they are `stopped`.
+    """
     for path, _ in listed(name).members(root):
-        if not (path / "summary.json").exists():
+        if not stopped and not (path / "summary.json").exists():
             print(f"{path} has not ended: left out")
             continue
         for file in FILES:
@@ -57,18 +61,18 @@ def load(name: str) -> dict[str, Agent]:
     return agents
 
 
-def final_returns(run: Run) -> dict[str, float]:
-    """Return of each training task at the end of a run's training."""
-    last = run.metrics[-max(round(summary.FINAL_PART * len(run.metrics)), 1) :]
+def final_returns(run: Run, part: float = summary.FINAL_PART) -> dict[str, float]:
+    """Return of each training task over the last part of a run's updates."""
+    last = run.metrics[-max(round(part * len(run.metrics)), 1) :]
     return {
         task: float(np.mean([x["return"][task] for x in last if x["return"][task] is not None]))
         for task in last[0]["return"]
     }
 
 
-def mean_by_task(agent: Agent) -> dict[str, float]:
+def mean_by_task(agent: Agent, part: float = summary.FINAL_PART) -> dict[str, float]:
     """`final_returns`, mean over seeds, and the mean over tasks."""
-    by_run = [final_returns(run) for run in agent.runs]
+    by_run = [final_returns(run, part) for run in agent.runs]
     by_task = {task: float(np.mean([x[task] for x in by_run])) for task in by_run[0]}
     return by_task | {"mean": float(np.mean(list(by_task.values())))}
 
@@ -77,6 +81,15 @@ def last_half(run: Run) -> list[list[float]]:
     """Entropy, gradient's norm and approximate KL of the updates in a run's last half."""
     lines = run.metrics[len(run.metrics) // 2 :]
     return [[x[name] for x in lines] for name in ("entropy", "grad_norm", "approx_kl")]
+
+
+def until(agent: Agent, steps: int) -> Agent:
+    """The first part of an agent's training."""
+    runs = (
+        dataclasses.replace(run, metrics=tuple(x for x in run.metrics if x["steps"] <= steps))
+        for run in agent.runs
+    )
+    return dataclasses.replace(agent, runs=tuple(runs))
 
 
 def slope(run: Run) -> float:

@@ -42,6 +42,7 @@ from reference_variants import (
     MAIN,
     dynamics_part,
     entropy_part,
+    stopped_part,
 )
 
 from agents import config as configs
@@ -144,6 +145,7 @@ def scores_part(agents: dict[str, Agent]) -> str:
             for split in SPLITS
         ]
         controls.append([policy, *(text(statistics.interval(x)) for x in found)])
+    learned = [[agent.name, clearly_learned(agent)] for agent in agents.values()]
     return f"""## Scores, and what lies outside the training distribution
 
 Normalised (0: random actions, 1: an expert of the one task without projection), mean over tasks,
@@ -151,7 +153,9 @@ first episode.
 
 {markdown(["cell", *(a.name for a in agents.values())], rows)}
 
-Held-out tasks whose score's interval lies above 0.2 for S5, zero-shot: {clearly_learned(s5)}.
+Held-out tasks whose score's interval lies above 0.2, zero-shot:
+
+{markdown(["", "task and score"], learned)}
 
 S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the
 agent from the second on: see the picture):
@@ -289,6 +293,7 @@ def page(agents: dict[str, Agent]) -> str:
         improvement_part(agents),
         failures_part(agents),
         entropy_part(agents),
+        stopped_part(agents),
         dynamics_part(agents),
         speed_part(agents),
         search_part(),
@@ -313,10 +318,11 @@ def main() -> None:
     collecting = actions.add_parser("collect")
     collecting.add_argument("experiment", help="its file in docs/experiments")
     collecting.add_argument("root", type=Path, help="folder of its runs")
+    collecting.add_argument("--stopped", action="store_true", help="runs that have not ended, too")
     actions.add_parser("report")
     arguments = parser.parse_args()
     if arguments.action == "collect":
-        collect(arguments.experiment, arguments.root)
+        collect(arguments.experiment, arguments.root, arguments.stopped)
     else:
         report()
 

@@ -8,14 +8,11 @@ from reference_data import (
     load,
     mean_by_task,
     own_trials,
+    until,
 )
-from reference_tables import (
-    SPLITS,
-    clearly_learned,
-    returns_table,
-    training_table,
-)
+from reference_tables import SPLITS, clearly_learned, returns_table, training_table
 
+from agents import config as configs
 from agents.report import published
 from agents.report.runs import Agent
 from agents.report.tables import markdown
@@ -23,6 +20,9 @@ from agents.report.tables import markdown
 MAIN = "random-projection-v0"
 ENTROPY = "random-projection-v0-entropy"
 DYNAMICS = "random-projection-dynamics-v0"
+STOPPED = "random-projection-v0-stopped"
+STOPPED_PART = 0.2
+"""Of the updates until then: over which the returns of a run that was stopped are taken."""
 
 
 def evaluated(agents: dict[str, Agent]) -> str:
@@ -34,6 +34,37 @@ def evaluated(agents: dict[str, Agent]) -> str:
         tasks = next(iter(agents.values())).tasks(cell)
         tables.append(returns_table(split.replace("_", " "), tasks, columns, {}))
     return "\n\n".join(tables)
+
+
+def stopped_part(agents: dict[str, Agent]) -> str:
+    usual, settings = listed(MAIN).runs["s5"], listed(STOPPED).runs
+    plain = configs.flat(usual)
+    # The steps are those they were to have, and the width that `params` sets is the same.
+    same = {"steps", "model.params"}
+    rows = []
+    for name, agent in load(STOPPED).items():
+        own = configs.flat(settings[name])
+        changed = ", ".join(f"{k} {v}" for k, v in own.items() if v != plain[k] and k not in same)
+        frames = agent.runs[0].metrics[-1]["steps"]
+        for label, other in {changed: agent, "as listed": agents["s5"]}.items():
+            then = until(other, frames)
+            halves = zip(*map(last_half, then.runs), strict=True)
+            entropy, _, divergence = (np.median(np.concatenate(x)) for x in halves)
+            returns = (f"{x:.0f}" for x in mean_by_task(then, STOPPED_PART).values())
+            rows.append([f"{frames:,}", label, *returns, f"{entropy:.2g}", f"{divergence:.2g}"])
+    steps = max(config.steps for config in settings.values())
+    return f"""## What a longer run met
+
+S5 was to be trained for {steps:,} steps, in {len(settings)} ways
+(`docs/experiments/{STOPPED}.toml`). Each was stopped where it stood still or was behind the seeds
+above at as many frames. Returns over the last {100 * STOPPED_PART:.0f} % of the updates until then,
+and medians of entropy and approximate KL over the last half:
+
+{markdown(["frames", "run", *mean_by_task(agents["s5"]), "entropy", "KL"], rows)}
+
+Neither a smaller learning rate, nor twice the layers, nor a larger share of the value in the
+gradient goes further: cartpole_swingup and finger_spin stand where they stand above. The policy
+narrows in all but the last, and with it the updates grow in KL."""
 
 
 def entropy_part(agents: dict[str, Agent]) -> str:
