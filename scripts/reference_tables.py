@@ -64,3 +64,11 @@ def clearly_learned(agent: Agent) -> str:
     """Held-out tasks in which the interval of the agent's score lies above 0.2."""
     by_task = scores_by_task(agent, "held_out/fresh")
     return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
+
+
+def difference(x: np.ndarray, y: np.ndarray) -> statistics.Interval:
+    """Mean over tasks of X - Y, both `[runs, tasks, trials]` of the same trials.
+
+    The interval is over trials: runs are averaged first.
+    """
+    return statistics.interval(x.mean(0, keepdims=True) - y.mean(0, keepdims=True))
