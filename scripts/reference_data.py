@@ -16,6 +16,11 @@ from metaenvs import evaluation
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = DOCS / "results"
 FILES = ("metrics.jsonl", "evaluation.json")
+MAIN = "random-projection-v0"
+SEARCH = "random-projection-v0-search"
+ENTROPY = "random-projection-v0-entropy"
+STOPPED = "random-projection-v0-stopped"
+DYNAMICS = "random-projection-dynamics-v0"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

@@ -9,6 +9,8 @@ docs/results, write the page:
         python scripts/reference_results.py collect $name runs/$name
     done
     python scripts/reference_results.py report
+
+Runs that were stopped: collect random-projection-v0-stopped FOLDER --stopped.
 """
 
 import argparse
@@ -19,6 +21,9 @@ from typing import Any
 import numpy as np
 from reference_data import (
     DOCS,
+    ENTROPY,
+    MAIN,
+    SEARCH,
     SLOPE_PART,
     collect,
     final_returns,
@@ -38,13 +43,7 @@ from reference_tables import (
     scores_by_task,
     training_table,
 )
-from reference_variants import (
-    ENTROPY,
-    MAIN,
-    dynamics_part,
-    entropy_part,
-    stopped_part,
-)
+from reference_variants import dynamics_part, entropy_part, stopped_part
 
 from agents import config as configs
 from agents import summary
@@ -53,7 +52,6 @@ from agents.report.runs import Agent
 from agents.report.tables import markdown, raw_text, text
 from metaenvs import statistics
 
-SEARCH = "random-projection-v0-search"
 WIPED = "carry wiped every step"
 """A control: what S5 does without a memory."""
 PAPER = ("S5", "LSTM", "MLP")
@@ -171,20 +169,23 @@ S5's first seed on the training tasks:
 
 
 def improvement_part(agents: dict[str, Agent]) -> str:
-    s5 = agents["s5"]
-    rows, differences = [], []
-    for other in [a for name, a in agents.items() if name != "s5"]:
-        pairs = [
-            [first_episodes(a.returns(f"{split}/fresh")) for a in (s5, other)] for split in SPLITS
+    def returns(agent: Agent, policy: str = "agent") -> list[np.ndarray]:
+        return [first_episodes(agent.returns(f"{split}/fresh", policy)) for split in SPLITS]
+
+    s5 = returns(agents["s5"])
+    others = {agent.name: returns(agent) for name, agent in agents.items() if name != "s5"}
+    rows = [
+        [
+            f"S5 > {name}",
+            *(text(statistics.probability_of_improvement(*p)) for p in zip(s5, other, strict=True)),
         ]
-        found = (statistics.probability_of_improvement(*pair) for pair in pairs)
-        rows.append([f"S5 > {other.name}", *map(text, found)])
-        differences.append([f"S5 - {other.name}", *(raw_text(difference(*p)) for p in pairs)])
-    wiped = [
-        [first_episodes(s5.returns(f"{split}/fresh", *policy)) for policy in ((), (WIPED,))]
-        for split in SPLITS
+        for name, other in others.items()
     ]
-    differences.append([f"S5 - S5, {WIPED}", *(raw_text(difference(*pair)) for pair in wiped)])
+    others[f"S5, {WIPED}"] = returns(agents["s5"], WIPED)
+    differences = [
+        [f"S5 - {name}", *(raw_text(difference(*p)) for p in zip(s5, other, strict=True))]
+        for name, other in others.items()
+    ]
     return f"""## Probability of improvement
 
 How likely a trial of S5 pays more than one of the other memory on the same task, mean over tasks;

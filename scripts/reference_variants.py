@@ -2,6 +2,10 @@
 
 import numpy as np
 from reference_data import (
+    DYNAMICS,
+    ENTROPY,
+    MAIN,
+    STOPPED,
     first_episodes,
     last_half,
     listed,
@@ -17,10 +21,6 @@ from agents.report import published
 from agents.report.runs import Agent
 from agents.report.tables import markdown
 
-MAIN = "random-projection-v0"
-ENTROPY = "random-projection-v0-entropy"
-DYNAMICS = "random-projection-dynamics-v0"
-STOPPED = "random-projection-v0-stopped"
 STOPPED_PART = 0.2
 """Of the updates until then: over which the returns of a run that was stopped are taken."""
 
