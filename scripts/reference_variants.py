@@ -62,9 +62,9 @@ and medians of entropy and approximate KL over the last half:
 
 {markdown(["frames", "run", *mean_by_task(agents["s5"]), "entropy", "KL"], rows)}
 
-Neither a smaller learning rate, nor twice the layers, nor a larger share of the value in the
-gradient goes further: cartpole_swingup and finger_spin stand where they stand above. The policy
-narrows in all but the last, and with it the updates grow in KL."""
+One seed each, stopped by eye on these returns, and two of them differ in two settings at once: they
+say that these runs were not ahead when they were stopped, not what each setting does by itself, nor
+what the runs would have become."""
 
 
 def entropy_part(agents: dict[str, Agent]) -> str:
