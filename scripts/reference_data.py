@@ -19,6 +19,7 @@ FILES = ("metrics.jsonl", "evaluation.json")
 MAIN = "random-projection-v0"
 SEARCH = "random-projection-v0-search"
 ENTROPY = "random-projection-v0-entropy"
+LONG = "random-projection-v0-long"
 STOPPED = "random-projection-v0-stopped"
 DYNAMICS = "random-projection-dynamics-v0"
 SLOPE_PART = 0.2
@@ -80,6 +81,11 @@ def mean_by_task(agent: Agent, part: float = summary.FINAL_PART) -> dict[str, fl
     by_run = [final_returns(run, part) for run in agent.runs]
     by_task = {task: float(np.mean([x[task] for x in by_run])) for task in by_run[0]}
     return by_task | {"mean": float(np.mean(list(by_task.values())))}
+
+
+def means_by_seed(agent: Agent) -> str:
+    """The mean over tasks of each seed's `final_returns`."""
+    return ", ".join(f"{np.mean(list(final_returns(run).values())):.0f}" for run in agent.runs)
 
 
 def last_half(run: Run) -> list[list[float]]:

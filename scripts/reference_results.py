@@ -3,7 +3,7 @@
 Train and evaluate the runs (hours; goes on where it was), copy what they left into
 docs/results, write the page:
 
-    for name in random-projection-v0{-search,,-entropy} random-projection-dynamics-v0
+    for name in random-projection-v0{-search,,-entropy,-long} random-projection-dynamics-v0
     do
         metaenvs experiment docs/experiments/$name.toml --out runs/$name
         python scripts/reference_results.py collect $name runs/$name
@@ -22,15 +22,16 @@ import numpy as np
 from reference_data import (
     DOCS,
     ENTROPY,
+    LONG,
     MAIN,
     SEARCH,
     SLOPE_PART,
     collect,
-    final_returns,
     first_episodes,
     listed,
     load,
     mean_by_task,
+    means_by_seed,
     own_trials,
     slope,
 )
@@ -43,7 +44,7 @@ from reference_tables import (
     scores_by_task,
     training_table,
 )
-from reference_variants import dynamics_part, entropy_part, stopped_part
+from reference_variants import dynamics_part, entropy_part, long_part, stopped_part
 
 from agents import config as configs
 from agents import summary
@@ -81,8 +82,6 @@ def frames_part(agents: dict[str, Agent]) -> str:
     ours = {agent.name: mean_by_task(agent) for agent in agents.values()}
     theirs = published.CURVES[steps]
     tasks = [task for task in ours["S5"] if task != "mean"]
-    seeds = [np.mean(list(final_returns(run).values())) for run in agents["s5"].runs]
-    by_seed = ", ".join(f"{x:.0f}" for x in seeds)
     end = np.mean([published.RETURNS[task]["S5"] for task in tasks])
     return f"""## Frame for frame
 
@@ -92,8 +91,8 @@ curves. The paper's S5 has 10 layers of width 256 and learns by Muesli.
 
 {training_table(ours, theirs)}
 
-Our S5's mean by seed: {by_seed}.
-{beside_paper(ours["S5"], theirs["S5"])}
+Our S5's mean by seed: {means_by_seed(agents["s5"])}.
+{beside_paper("S5", ours["S5"], theirs["S5"])}
 Where the paper's curve ends, after 2e9 frames, it is at {end:.0f}: ours is at
 {100 * ours["S5"]["mean"] / end:.0f} % of that.
 
@@ -293,8 +292,9 @@ def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:
     shown = list(agents.values())
     yield "learning", lambda: figures.learning(shown)
     yield "adaptation", lambda: figures.curves(shown)
-    more = [Agent(f"S5, {name}", x.runs) for name, x in load(ENTROPY).items()]
-    yield "entropy", lambda: figures.learning([agents["s5"], *more])
+    for picture, listing in {"entropy": ENTROPY, "long": LONG}.items():
+        more = [Agent(f"S5, {name}", x.runs) for name, x in load(listing).items()]
+        yield picture, lambda more=more: figures.learning([agents["s5"], *more])
     first = Agent("S5", agents["s5"].runs[:1])
     yield "controls", lambda: figures.controls(first, 0, "train/fresh")
 
@@ -309,6 +309,7 @@ def page(agents: dict[str, Agent]) -> str:
         improvement_part(agents),
         failures_part(agents),
         entropy_part(agents),
+        long_part(agents),
         stopped_part(agents),
         dynamics_part(agents),
         speed_part(agents),

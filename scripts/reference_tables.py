@@ -24,12 +24,12 @@ def training_table(ours: dict[str, dict[str, float]], theirs: Mapping[str, Seque
     return markdown(["", *ours, *(f"{m}, paper" for m in theirs)], rows)
 
 
-def beside_paper(ours: dict[str, float], theirs: Sequence[float]) -> str:
+def beside_paper(name: str, ours: dict[str, float], theirs: Sequence[float]) -> str:
     """Where `mean_by_task` of an agent is ahead of the paper's returns, and where behind."""
     tasks = [task for task in ours if task != "mean"]
     behind = [task for task, x in zip(tasks, theirs, strict=True) if ours[task] <= x]
     return (
-        f"Its mean is {ours['mean']:.0f}, the paper's at this number of frames "
+        f"{name}'s mean is {ours['mean']:.0f}, the paper's at this number of frames "
         f"{np.mean(theirs):.0f}. "
         + (f"Behind it in {', '.join(behind)}." if behind else "Ahead in every task.")
     )

@@ -4,6 +4,7 @@ import numpy as np
 from reference_data import (
     DYNAMICS,
     ENTROPY,
+    LONG,
     MAIN,
     STOPPED,
     first_episodes,
@@ -11,15 +12,24 @@ from reference_data import (
     listed,
     load,
     mean_by_task,
+    means_by_seed,
     own_trials,
+    slope,
     until,
 )
-from reference_tables import SPLITS, clearly_learned, returns_table, training_table
+from reference_tables import (
+    SPLITS,
+    beside_paper,
+    clearly_learned,
+    difference,
+    returns_table,
+    training_table,
+)
 
 from agents import config as configs
 from agents.report import published
 from agents.report.runs import Agent
-from agents.report.tables import markdown
+from agents.report.tables import markdown, raw_text
 
 STOPPED_PART = 0.2
 """Of the updates until then: over which the returns of a run that was stopped are taken."""
@@ -36,15 +46,85 @@ def evaluated(agents: dict[str, Agent]) -> str:
     return "\n\n".join(tables)
 
 
+def changes(name: str, run: str) -> str:
+    """What is learned from differs in these settings from S5 of the main list."""
+    # The steps are said beside it, and the width that `params` sets is the same.
+    no_matter = {"steps", "model.params", "checkpoint_every"}
+    plain, own = configs.flat(listed(MAIN).runs["s5"]), configs.flat(listed(name).runs[run])
+    return ", ".join(f"{k} {v}" for k, v in own.items() if v != plain[k] and k not in no_matter)
+
+
+def long_part(agents: dict[str, Agent]) -> str:
+    long, usual = load(LONG), listed(MAIN).runs["s5"].steps
+    steps = next(iter(listed(LONG).runs.values())).steps
+    main = f"main list, {usual:.0e}".replace("e+0", "e")
+
+    def training(frames: int, shown: dict[str, Agent]) -> str:
+        returns = {label: mean_by_task(agent) for label, agent in shown.items()}
+        theirs = published.CURVES[frames]["S5"]
+        said = (beside_paper(f"`{name}`", returns[name], theirs) for name in long)
+        return f"After {frames:,} frames:\n\n" + "\n\n".join(
+            [training_table(returns, {"S5": theirs}), *said]
+        )
+
+    on_the_way = {name: until(agent, usual) for name, agent in long.items()}
+    policy = []
+    for name, agent in long.items():
+        (run,) = agent.runs
+        rate = np.median([x["steps_per_second"] for x in run.metrics])
+        minutes = run.metrics[-1]["steps"] / rate / 60
+        medians = (f"{np.median(x):.2g}" for x in last_half(run))
+        policy.append([name, *medians, f"{slope(run):+.1f}", f"{rate:,.0f}", f"{minutes:.0f}"])
+
+    def first(agent: Agent) -> list[np.ndarray]:
+        return [first_episodes(agent.returns(f"{split}/fresh")) for split in SPLITS]
+
+    own = first(agents["s5"])
+    more = [
+        [f"{name} - {main}", *(raw_text(difference(*p)) for p in zip(first(x), own, strict=True))]
+        for name, x in long.items()
+    ]
+    settings = [[name, changes(LONG, name)] for name in long]
+    learned = [[name, clearly_learned(agent)] for name, agent in long.items()]
+    return f"""## Longer runs
+
+S5 trained for {steps:,} steps (`docs/experiments/{LONG}.toml`), one seed of each
+setting. Besides the steps they differ from S5 of the main list in:
+
+{markdown(["run", "settings"], settings)}
+
+Training returns as in the table frame for frame:
+
+{training(usual, {main: agents["s5"], **on_the_way})}
+
+{training(steps, long)}
+
+Medians over the last half of the updates; slope of the training return as below; steps per second
+on one core, beside other work on the other, and minutes at that rate:
+
+{markdown(["", "entropy", "gradient's norm", "KL", "slope", "steps/s", "minutes"], policy)}
+
+Evaluated after {steps:,} steps, first episodes, zero shot:
+
+{evaluated({main: agents["s5"], **long})}
+
+More of return than S5 of the main list on the same trials, mean over tasks, interval over trials
+alone:
+
+{markdown(["", "train", "held out"], more)}
+
+Held-out tasks whose score's interval lies above 0.2:
+
+{markdown(["", "task and score"], learned)}
+
+![Learning curves of the longer runs](images/results_long.png)"""
+
+
 def stopped_part(agents: dict[str, Agent]) -> str:
-    usual, settings = listed(MAIN).runs["s5"], listed(STOPPED).runs
-    plain = configs.flat(usual)
-    # The steps are those they were to have, and the width that `params` sets is the same.
-    same = {"steps", "model.params"}
+    settings = listed(STOPPED).runs
     rows = []
     for name, agent in load(STOPPED).items():
-        own = configs.flat(settings[name])
-        changed = ", ".join(f"{k} {v}" for k, v in own.items() if v != plain[k] and k not in same)
+        changed = changes(STOPPED, name)
         frames = agent.runs[0].metrics[-1]["steps"]
         for label, other in {changed: agent, "as listed": agents["s5"]}.items():
             then = until(other, frames)
@@ -53,7 +133,7 @@ def stopped_part(agents: dict[str, Agent]) -> str:
             returns = (f"{x:.0f}" for x in mean_by_task(then, STOPPED_PART).values())
             rows.append([f"{frames:,}", label, *returns, f"{entropy:.2g}", f"{divergence:.2g}"])
     steps = max(config.steps for config in settings.values())
-    return f"""## What a longer run met
+    return f"""## Longer runs that were stopped
 
 S5 was to be trained for {steps:,} steps, in {len(settings)} ways
 (`docs/experiments/{STOPPED}.toml`). Each was stopped where it stood still or was behind the seeds
@@ -68,44 +148,40 @@ what the runs would have become."""
 
 
 def entropy_part(agents: dict[str, Agent]) -> str:
-    name, config = next(iter(listed(ENTROPY).runs.items()))
-    bonus = config.ppo.entropy_coef
-    shown = {
-        f"bonus {listed(MAIN).runs['s5'].ppo.entropy_coef:g}": agents["s5"],
-        f"bonus {bonus:g}": load(ENTROPY)[name],
-    }
+    settings = listed(ENTROPY).runs
+    by_bonus = {listed(MAIN).runs["s5"].ppo.entropy_coef: agents["s5"]}
+    by_bonus |= {settings[name].ppo.entropy_coef: x for name, x in load(ENTROPY).items()}
+    shown = {f"bonus {bonus:g}": by_bonus[bonus] for bonus in sorted(by_bonus)}
     returns = {label: mean_by_task(agent) for label, agent in shown.items()}
     policy = [
         [f"{label}, seed {i}", *(f"{np.median(x):.3g}" for x in last_half(run))]
         for label, agent in shown.items()
         for i, run in enumerate(agent.runs)
     ]
-    learned = clearly_learned(shown[f"bonus {bonus:g}"])
-    less, more = (x["mean"] for x in returns.values())
-    said = (
-        "The policy keeps its entropy and the gradient its size; the mean is "
-        f"{more:.0f} instead of {less:.0f}."
-        + (" So something else stops them." if more < less else "")
-    )
+    means = "; ".join(f"{label}: {means_by_seed(agent)}" for label, agent in shown.items())
+    learned = [[label, clearly_learned(agent)] for label, agent in shown.items()]
+    steps = next(iter(settings.values())).steps
     return f"""## What the entropy bonus does
 
 The policies of S5 above lose their entropy on the way, and their gradients grow as they do. Is that
-what stops them? One seed with a bonus of {bonus:g}, all else equal
+what stops them? One seed with each larger bonus, all else equal
 (`docs/experiments/{ENTROPY}.toml`). Medians over the last half of the updates:
 
 {markdown(["", "entropy", "gradient's norm", "approximate KL"], policy)}
 
 Returns in training, as in the table frame for frame:
 
-{training_table(returns, {"S5": published.CURVES[config.steps]["S5"]})}
+{training_table(returns, {"S5": published.CURVES[steps]["S5"]})}
 
-{said}
+The largest bonus keeps the policy's entropy and the gradient its size. Means by seed: {means}.
 
 Evaluated, first episodes, zero shot:
 
 {evaluated(shown)}
 
-Held-out tasks whose score's interval lies above 0.2 with a bonus of {bonus:g}: {learned}.
+Held-out tasks whose score's interval lies above 0.2:
+
+{markdown(["", "task and score"], learned)}
 
 ![Learning curves by entropy bonus](images/results_entropy.png)"""
 
