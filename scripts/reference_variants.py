@@ -84,6 +84,7 @@ def long_part(agents: dict[str, Agent]) -> str:
         [f"{name} - {main}", *(raw_text(difference(*p)) for p in zip(first(x), own, strict=True))]
         for name, x in long.items()
     ]
+    alone = means_by_seed(load(ENTROPY)["entropy005"])
     settings = [[name, changes(LONG, name)] for name in long]
     learned = [[name, clearly_learned(agent)] for name, agent in long.items()]
     return f"""## Longer runs
@@ -96,6 +97,9 @@ setting. Besides the steps they differ from S5 of the main list in:
 Training returns as in the table frame for frame:
 
 {training(usual, {main: agents["s5"], **on_the_way})}
+
+There the learning rate of the longer runs has fallen by half, that of the main list to zero. Over
+the main list's steps the bonus of `layers2` alone makes {alone} (above).
 
 {training(steps, long)}
 
