@@ -103,6 +103,12 @@ def until(agent: Agent, steps: int) -> Agent:
     return dataclasses.replace(agent, runs=tuple(runs))
 
 
+def speed(run: Run) -> tuple[float, float]:
+    """Median over updates of steps per second, and the minutes of the run at that rate."""
+    rate = float(np.median([x["steps_per_second"] for x in run.metrics]))
+    return rate, run.metrics[-1]["steps"] / rate / 60
+
+
 def slope(run: Run) -> float:
     """Growth of the mean return over the last part of a run, per 10 million steps."""
     last = run.metrics[-round(SLOPE_PART * len(run.metrics)) :]

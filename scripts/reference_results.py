@@ -34,12 +34,14 @@ from reference_data import (
     means_by_seed,
     own_trials,
     slope,
+    speed,
 )
 from reference_tables import (
     SPLITS,
     beside_paper,
-    clearly_learned,
     difference,
+    first_by_split,
+    learned_table,
     returns_table,
     scores_by_task,
     training_table,
@@ -143,7 +145,7 @@ def scores_part(agents: dict[str, Agent]) -> str:
             for split in SPLITS
         ]
         controls.append([policy, *(text(statistics.interval(x)) for x in found)])
-    learned = [[agent.name, clearly_learned(agent)] for agent in agents.values()]
+    by_name = {agent.name: agent for agent in agents.values()}
     return f"""## Scores, and what lies outside the training distribution
 
 Normalised (0: random actions, 1: an expert of the one task without projection), mean over tasks,
@@ -154,7 +156,7 @@ first episode.
 Held-out tasks whose score's interval lies above 0.2, zero-shot, by memory (the more memories and
 tasks are looked at, the likelier one such interval by chance):
 
-{markdown(["", "task and score"], learned)}
+{learned_table(by_name)}
 
 S5 beside its controls, score in the cells `fresh`, first episode (the last two differ from the
 agent from the second on: see the picture):
@@ -169,11 +171,8 @@ S5's first seed on the training tasks:
 
 
 def improvement_part(agents: dict[str, Agent]) -> str:
-    def returns(agent: Agent, policy: str = "agent") -> list[np.ndarray]:
-        return [first_episodes(agent.returns(f"{split}/fresh", policy)) for split in SPLITS]
-
-    s5 = returns(agents["s5"])
-    others = {agent.name: returns(agent) for name, agent in agents.items() if name != "s5"}
+    s5 = first_by_split(agents["s5"])
+    others = {agent.name: first_by_split(agent) for name, agent in agents.items() if name != "s5"}
     rows = [
         [
             f"S5 > {name}",
@@ -181,7 +180,7 @@ def improvement_part(agents: dict[str, Agent]) -> str:
         ]
         for name, other in others.items()
     ]
-    others[f"S5, {WIPED}"] = returns(agents["s5"], WIPED)
+    others[f"S5, {WIPED}"] = first_by_split(agents["s5"], WIPED)
     differences = [
         [f"S5 - {name}", *(raw_text(difference(*p)) for p in zip(s5, other, strict=True))]
         for name, other in others.items()
@@ -217,13 +216,13 @@ def speed_part(agents: dict[str, Agent]) -> str:
     rows = []
     for agent in agents.values():
         # Later seeds may have been trained on another machine.
-        rate = np.median([x["steps_per_second"] for x in agent.runs[0].metrics])
+        rate, minutes = speed(agent.runs[0])
         slopes = [slope(run) for run in agent.runs]
         rows.append(
             [
                 agent.name,
                 f"{rate:,.0f}",
-                f"{agent.runs[0].metrics[-1]['steps'] / rate / 60:.0f}",
+                f"{minutes:.0f}",
                 f"{rate * 86_400 / 1e9:.1f}e9",
                 ", ".join(f"{x:+.1f}" for x in slopes),
             ]
@@ -244,11 +243,11 @@ Nothing was measured on a GPU, so there is no figure for one."""
 
 def search_part() -> str:
     agents = load(SEARCH)
-    plain = configs.flat(next(iter(listed(SEARCH).runs.values())))
+    plain = next(iter(listed(SEARCH).runs.values()))
     rows = []
     for name, agent in agents.items():
-        own = configs.flat(listed(SEARCH).runs[name])
-        changed = ", ".join(f"{k} {v}" for k, v in own.items() if v != plain[k])
+        found = configs.differences(plain, listed(SEARCH).runs[name])
+        changed = ", ".join(f"{k} {own}" for k, (_, own) in found.items())
         by_task = mean_by_task(agent)
         spread = max(x["approx_kl"] for run in agent.runs for x in run.metrics)
         rows.append(
@@ -263,7 +262,7 @@ def search_part() -> str:
 On the training tasks alone: one seed of S5 and {steps:,} steps for each setting, training return
 over the last {part} of updates, best first; in the last column the largest approximate KL of an
 update. The first run of `docs/experiments/{SEARCH}.toml` has the learning rate
-{plain["ppo.learning_rate"]:g}; the others differ from it as listed. One seed each: differences of
+{plain.ppo.learning_rate:g}; the others differ from it as listed. One seed each: differences of
 less than about 20 in the mean say little.
 
 {markdown(["setting", *tasks, "KL"], rows)}

@@ -66,6 +66,17 @@ def clearly_learned(agent: Agent) -> str:
     return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
 
 
+def learned_table(agents: dict[str, Agent]) -> str:
+    """`clearly_learned` of each agent, by its label."""
+    rows = [[label, clearly_learned(agent)] for label, agent in agents.items()]
+    return markdown(["", "task and score"], rows)
+
+
+def first_by_split(agent: Agent, policy: str = "agent") -> list[np.ndarray]:
+    """Returns of first episodes in the cells `fresh`, `[runs, tasks, trials]` for each split."""
+    return [first_episodes(agent.returns(f"{split}/fresh", policy)) for split in SPLITS]
+
+
 def difference(x: np.ndarray, y: np.ndarray) -> statistics.Interval:
     """Mean over tasks of X - Y, both `[runs, tasks, trials]` of the same trials.
 

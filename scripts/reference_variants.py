@@ -15,13 +15,15 @@ from reference_data import (
     means_by_seed,
     own_trials,
     slope,
+    speed,
     until,
 )
 from reference_tables import (
     SPLITS,
     beside_paper,
-    clearly_learned,
     difference,
+    first_by_split,
+    learned_table,
     returns_table,
     training_table,
 )
@@ -50,8 +52,8 @@ def changes(name: str, run: str) -> str:
     """What is learned from differs in these settings from S5 of the main list."""
     # The steps are said beside it, and the width that `params` sets is the same.
     no_matter = {"steps", "model.params", "checkpoint_every"}
-    plain, own = configs.flat(listed(MAIN).runs["s5"]), configs.flat(listed(name).runs[run])
-    return ", ".join(f"{k} {v}" for k, v in own.items() if v != plain[k] and k not in no_matter)
+    found = configs.differences(listed(MAIN).runs["s5"], listed(name).runs[run])
+    return ", ".join(f"{k} {own}" for k, (_, own) in found.items() if k not in no_matter)
 
 
 def long_part(agents: dict[str, Agent]) -> str:
@@ -71,22 +73,17 @@ def long_part(agents: dict[str, Agent]) -> str:
     policy = []
     for name, agent in long.items():
         (run,) = agent.runs
-        rate = np.median([x["steps_per_second"] for x in run.metrics])
-        minutes = run.metrics[-1]["steps"] / rate / 60
+        rate, minutes = speed(run)
         medians = (f"{np.median(x):.2g}" for x in last_half(run))
         policy.append([name, *medians, f"{slope(run):+.1f}", f"{rate:,.0f}", f"{minutes:.0f}"])
 
-    def first(agent: Agent) -> list[np.ndarray]:
-        return [first_episodes(agent.returns(f"{split}/fresh")) for split in SPLITS]
-
-    own = first(agents["s5"])
-    more = [
-        [f"{name} - {main}", *(raw_text(difference(*p)) for p in zip(first(x), own, strict=True))]
-        for name, x in long.items()
-    ]
+    own = first_by_split(agents["s5"])
+    more = []
+    for name, agent in long.items():
+        pairs = zip(first_by_split(agent), own, strict=True)
+        more.append([f"{name} - {main}", *(raw_text(difference(*pair)) for pair in pairs)])
     alone = means_by_seed(load(ENTROPY)["entropy005"])
     settings = [[name, changes(LONG, name)] for name in long]
-    learned = [[name, clearly_learned(agent)] for name, agent in long.items()]
     return f"""## Longer runs
 
 S5 trained for {steps:,} steps (`docs/experiments/{LONG}.toml`), one seed of each
@@ -119,7 +116,7 @@ alone:
 
 Held-out tasks whose score's interval lies above 0.2:
 
-{markdown(["", "task and score"], learned)}
+{learned_table(long)}
 
 ![Learning curves of the longer runs](images/results_long.png)"""
 
@@ -163,7 +160,6 @@ def entropy_part(agents: dict[str, Agent]) -> str:
         for i, run in enumerate(agent.runs)
     ]
     means = "; ".join(f"{label}: {means_by_seed(agent)}" for label, agent in shown.items())
-    learned = [[label, clearly_learned(agent)] for label, agent in shown.items()]
     steps = next(iter(settings.values())).steps
     return f"""## What the entropy bonus does
 
@@ -185,7 +181,7 @@ Evaluated, first episodes, zero shot:
 
 Held-out tasks whose score's interval lies above 0.2:
 
-{markdown(["", "task and score"], learned)}
+{learned_table(shown)}
 
 ![Learning curves by entropy bonus](images/results_entropy.png)"""
 
