@@ -62,10 +62,13 @@ def test_a_cue_of_100_steps_ago_is_lost_without_memory():
     assert 0.3 < reward_100_steps_after_the_cue("mlp", 20) < 0.7
 
 
+FAST = ("s5", "gru")
+
+
 @pytest.mark.parametrize(
     "memory",
     [
-        pytest.param(name, marks=() if name == "s5" else pytest.mark.slow)
+        pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
         for name in MODELS
         if name != "mlp"
     ],
