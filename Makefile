@@ -22,7 +22,7 @@ slow: .venv/.installed-dev
 OUT ?= /tmp/metaenvs-bench
 bench: .venv/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[bench]"
-	$(BIN)/python -m tests.benchmarks --out $(OUT) $(ARGS)
+	$(BIN)/python -m benchmarks --out $(OUT) $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.evaluate import AgentPolicy
+    from agents.runs.evaluate import AgentPolicy
 
 
 def load(name: str, deterministic: bool = False) -> "AgentPolicy":
@@ -15,7 +15,7 @@ def load(name: str, deterministic: bool = False) -> "AgentPolicy":
     Raises:
         ValueError: if there is no agent of that name; the message lists the names.
     """
-    from agents import evaluate  # imports jax, which the command line sets up first
     from agents.pretrained import PretrainedAgent
+    from agents.runs import evaluate  # imports jax, which the command line sets up first
 
     return evaluate.load(PretrainedAgent(name), deterministic)[0]

@@ -20,12 +20,13 @@ import tyro
 from flax import struct
 
 import metaenvs
-from agents import evaluate, loop
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.console import console
-from agents.run_folder import RunFolder
+from agents.runs import evaluate, loop
+from agents.runs.run_folder import RunFolder
+from agents.screen.console import console
 from metaenvs import errors
-from metaenvs.evaluation import RandomPolicy, anchors, run_trials
+from metaenvs.evaluation import RandomPolicy, run_trials
+from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.statistics import Interval, interval
 from metaenvs.suites import SUITES
 

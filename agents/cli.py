@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from agents.commands import COMMANDS
-from agents.errors import RunError
+from agents.failures import RunError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -73,7 +73,7 @@ class PPOConfig:
 
     learning_rate: float = 1.5e-3
     schedule: str = "linear"
-    """Of the learning rate over the run: a name in agents.optimiser.SCHEDULES."""
+    """Of the learning rate over the run: a name in agents.learner.optimiser.SCHEDULES."""
     warmup: float = 0.0
     """Part of the run in which the learning rate rises from zero, before the schedule."""
     gamma: float = 0.99

@@ -6,8 +6,8 @@ The frozen protocol, with controls and intervals, is `metaenvs evaluate runs/exa
 from pathlib import Path
 
 import metaenvs
-from agents import evaluate
-from agents.run_folder import RunFolder
+from agents.runs import evaluate
+from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
 
 EPISODES = 4  # longer trials than the demo preset trains on

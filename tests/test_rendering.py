@@ -19,7 +19,7 @@ import metaenvs
 from metaenvs import tasks
 from metaenvs.rendering import animation, brax_page, frames, scenes
 from metaenvs.tasks.base import Task
-from metaenvs.tasks.pendulum import Pendulum, PendulumParams
+from metaenvs.tasks.dm_control.pendulum import Pendulum, PendulumParams
 
 # One task of every kind of scene, and how its plane lies in dm_control's world.
 VERTICAL, TABLE = (0, 2), (0, 1)

@@ -1,51 +1,44 @@
 """The published results are what the published files say."""
 
-import importlib
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from agents import config as configs
-from agents import experiment
+from agents.runs import experiment
+from results import data, page
 
 ROOT = Path(__file__).parent.parent
-LISTS = sorted(ROOT.glob("docs/experiments/*.toml"))
+LISTS = sorted(ROOT.glob("results/experiments/*.toml"))
 EVALUATED = [path.stem for path in LISTS if "protocol" in tomllib.loads(path.read_text())]
 
 
-@pytest.fixture(scope="module")
-def script():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "scripts")
-        return importlib.import_module("reference_results")
-
-
-def test_every_number_of_the_results_page_comes_from_the_committed_files(script):
-    agents = script.load(script.MAIN)
-    assert script.page(agents) == (ROOT / "docs/results.md").read_text(), (
-        "run scripts/reference_results.py report"
+def test_every_number_of_the_results_page_comes_from_the_committed_files():
+    agents = data.load(data.MAIN)
+    assert page.page(agents) == (ROOT / "docs/results.md").read_text(), (
+        "run python -m results.page report"
     )
 
 
 @pytest.mark.parametrize("name", EVALUATED)
-def test_committed_evaluations_are_of_the_listed_runs(script, name):
+def test_committed_evaluations_are_of_the_listed_runs(name):
     """The fingerprint in an evaluation is that of the settings in the list."""
-    listed = experiment.read(ROOT / f"docs/experiments/{name}.toml")
+    listed = experiment.read(ROOT / f"results/experiments/{name}.toml")
     wanted = {
         f"{path.parent.name}-{path.name}": configs.fingerprint(config)
         for path, config in listed.members(Path())
     }
-    for agent in script.load(name).values():
+    for agent in data.load(name).values():
         for run in agent.runs:
             assert run.result["agent"]["config"] == wanted[run.name]
             assert run.result["protocol"]["id"] == listed.protocol
             assert run.metrics[-1]["steps"] >= max(c.steps for c in listed.runs.values())
 
 
-def test_the_preset_reference_is_the_published_baseline(script):
+def test_the_preset_reference_is_the_published_baseline():
     published = configs.flat(
-        experiment.read(ROOT / f"docs/experiments/{script.MAIN}.toml").runs["s5"]
+        experiment.read(ROOT / f"results/experiments/{data.MAIN}.toml").runs["s5"]
     )
     preset = configs.flat(configs.preset("reference"))
     free = {"preset", "checkpoint_every", "model.params"}  # no matter for what is learned

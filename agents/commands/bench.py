@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     import metaenvs
-    from agents.console import console, show_rows
+    from agents.screen.console import console, show_rows
     from metaenvs.benchmarks import environments
 
     made: list[tuple] = []

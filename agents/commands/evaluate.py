@@ -35,10 +35,11 @@ def main(argv: list[str]) -> None:
     if command.pretrained is not None and command.out is None:
         raise ValueError("say where the evaluation of an agent of the package goes: --out FOLDER")
     # After the arguments are read: these import jax.
-    from agents import evaluate, evaluation_view
-    from agents.console import console
     from agents.pretrained import PretrainedAgent
-    from agents.run_folder import RunFolder
+    from agents.runs import evaluate
+    from agents.runs.run_folder import RunFolder
+    from agents.screen import evaluation_view
+    from agents.screen.console import console
     from metaenvs.rendering import adaptation
 
     saved: evaluate.Saved

@@ -25,8 +25,8 @@ class ExperimentCommand:
 def main(argv: list[str]) -> int:
     command = tyro.cli(ExperimentCommand, args=argv, prog="metaenvs experiment")
     # After the arguments are read: these import jax.
-    from agents import experiment
-    from agents.console import console, show_rows
+    from agents.runs import experiment
+    from agents.screen.console import console, show_rows
 
     listed = experiment.read(command.file)
     done = command.status or experiment.walk(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from agents.console import console, show_suites
+from agents.screen.console import console, show_suites
 from metaenvs import popgym, projections, tasks
 
 

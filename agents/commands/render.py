@@ -6,7 +6,7 @@ from typing import Any
 
 import tyro
 
-from agents.errors import RunError
+from agents.failures import RunError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,9 @@ def main(argv: list[str]) -> None:
         raise ValueError("give --run or --suite, not both: a run has a suite of its own")
     # After the arguments are read: these import jax.
     import metaenvs
-    from agents import evaluate
-    from agents.console import console
-    from agents.run_folder import RunFolder
+    from agents.runs import evaluate
+    from agents.runs.run_folder import RunFolder
+    from agents.screen.console import console
     from metaenvs.rendering import animation, brax_page
 
     if command.out.exists() and not command.overwrite:

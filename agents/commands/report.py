@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         out = command.runs[0] if command.runs[0].is_dir() else command.runs[0].parent
     # After the arguments are read: these import jax.
     from agents import report
-    from agents.console import console
+    from agents.screen.console import console
 
     with console.status("reading") as status:
         page, *files = report.write(

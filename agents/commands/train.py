@@ -2,7 +2,7 @@
 
 import argparse
 
-from agents import parallel
+from agents.learner import parallel
 
 
 def main(argv: list[str]) -> int:

@@ -9,10 +9,11 @@ import jax
 import tyro
 
 from agents import config as configs
-from agents import loop, parallel
 from agents.config import TrainConfig
-from agents.console import console
-from agents.run_folder import prepare
+from agents.learner import parallel
+from agents.runs import loop
+from agents.runs.run_folder import prepare
+from agents.screen.console import console
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TrainCommand:
     overwrite: bool = False
     """Replace a run that is already in the folder."""
     logs: tuple[str, ...] = ("tensorboard",)
-    """Where metrics go besides metrics.jsonl: names in agents.sinks.SINKS."""
+    """Where metrics go besides metrics.jsonl: names in agents.runs.sinks.SINKS."""
     seeds: int = 1
     """Number of runs, of the seed and those after it, that one program trains. Each has a
     run folder of its own in the folder: seed0, seed1, ..."""

@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 from agents import config as configs
-from agents import sums
 from agents.config import TrainConfig
-from agents.errors import RunError
+from agents.failures import RunError
+from agents.runs import sums
 from agents.trees import by_name
 from metaenvs import errors
 

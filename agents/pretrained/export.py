@@ -15,10 +15,11 @@ import numpy as np
 
 import metaenvs
 from agents import config as configs
-from agents import pretrained, sums
-from agents.errors import RunError
-from agents.run_folder import RunFolder
-from agents.train import Trainer
+from agents import pretrained
+from agents.failures import RunError
+from agents.learner.trainer import Trainer
+from agents.runs import sums
+from agents.runs.run_folder import RunFolder
 from agents.trees import by_name
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from agents import evaluate
-from agents.errors import RunError
+from agents.failures import RunError
 from agents.report import figures, published, runs, tables
 from agents.report.runs import Agent, Run
+from agents.runs import evaluate
 from metaenvs import RandomProjection
 from metaenvs.rendering import animation, scenes
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from agents import config as configs
 from agents.config import TrainConfig
-from agents.run_folder import RunFolder
+from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
 
 

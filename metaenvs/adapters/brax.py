@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from metaenvs.tasks.brax import import_envs
+from metaenvs.tasks.brax.task import import_envs
 
 envs = import_envs()
 _Env: Any = envs.Env

@@ -11,10 +11,10 @@ import numpy as np
 
 from metaenvs import errors, registry
 from metaenvs._version import __version__
-from metaenvs.evaluation import anchors
-from metaenvs.evaluation.anchors import Anchor
+from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.evaluation.policy import AGENT, Control, Policy
 from metaenvs.evaluation.protocol import PROTOCOLS, Condition, Protocol
+from metaenvs.evaluation.reference_scores import Anchor
 from metaenvs.evaluation.results import SCHEMA, Partial
 from metaenvs.evaluation.trials import Trials, check_actions, run_trials
 from metaenvs.statistics import AGGREGATES, Interval, interval, mean_intervals

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from metaenvs.evaluation import Policy
 from metaenvs.rendering.animation import roll_out, writable
 from metaenvs.tasks.base import Task
-from metaenvs.tasks.brax import BraxTask
+from metaenvs.tasks.brax.task import BraxTask
 from metaenvs.trial import RandomProjection
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from metaenvs import tasks
-from metaenvs.tasks.acrobot import Acrobot
-from metaenvs.tasks.ball_in_cup import BallInCup
 from metaenvs.tasks.base import Task
-from metaenvs.tasks.cartpole import Cartpole
-from metaenvs.tasks.finger import Finger
-from metaenvs.tasks.pendulum import Pendulum
-from metaenvs.tasks.point_mass import PointMass
-from metaenvs.tasks.reacher import Reacher
+from metaenvs.tasks.dm_control.acrobot import Acrobot
+from metaenvs.tasks.dm_control.ball_in_cup import BallInCup
+from metaenvs.tasks.dm_control.cartpole import Cartpole
+from metaenvs.tasks.dm_control.finger import Finger
+from metaenvs.tasks.dm_control.pendulum import Pendulum
+from metaenvs.tasks.dm_control.point_mass import PointMass
+from metaenvs.tasks.dm_control.reacher import Reacher
 
 Point = np.ndarray | tuple[float, float]
 

@@ -4,18 +4,18 @@ import functools
 from collections.abc import Callable
 
 from metaenvs import errors
-from metaenvs.tasks.acrobot import Acrobot, AcrobotParams
-from metaenvs.tasks.ball_in_cup import BallInCup, BallInCupParams
 from metaenvs.tasks.base import DMControlTask, Task
-from metaenvs.tasks.brax import BRAX_TASKS, from_brax
-from metaenvs.tasks.cartpole import Cartpole, CartpoleParams
-from metaenvs.tasks.finger import Finger
-from metaenvs.tasks.finger_shape import FingerParams
+from metaenvs.tasks.brax.task import BRAX_TASKS, from_brax
+from metaenvs.tasks.dm_control.acrobot import Acrobot, AcrobotParams
+from metaenvs.tasks.dm_control.ball_in_cup import BallInCup, BallInCupParams
+from metaenvs.tasks.dm_control.cartpole import Cartpole, CartpoleParams
+from metaenvs.tasks.dm_control.finger import Finger
+from metaenvs.tasks.dm_control.finger_shape import FingerParams
+from metaenvs.tasks.dm_control.pendulum import Pendulum, PendulumParams
+from metaenvs.tasks.dm_control.point_mass import PointMass, PointMassParams
+from metaenvs.tasks.dm_control.reacher import Reacher, ReacherParams
 from metaenvs.tasks.gymnax import from_gymnax
-from metaenvs.tasks.pendulum import Pendulum, PendulumParams
 from metaenvs.tasks.playground import from_playground
-from metaenvs.tasks.point_mass import PointMass, PointMassParams
-from metaenvs.tasks.reacher import Reacher, ReacherParams
 
 __all__ = [
     "DMControlTask",

@@ -8,7 +8,7 @@ from typing import Any
 
 from metaenvs import errors
 from metaenvs.tasks.base import Task
-from metaenvs.tasks.brax import BraxParams, BraxTask
+from metaenvs.tasks.brax.task import BraxParams, BraxTask
 
 
 def from_playground(

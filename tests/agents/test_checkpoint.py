@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.checkpoint import Checkpoints
-from agents.errors import RunError
-from agents.sums import SUMS
+from agents.failures import RunError
+from agents.runs.checkpoint import Checkpoints
+from agents.runs.sums import SUMS
 
 
 def state(update):

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import distributions
-from agents.distributions import Categorical, Gaussian, MultiCategorical
+from agents.learner import distributions
+from agents.learner.distributions import Categorical, Gaussian, MultiCategorical
 from metaenvs import spaces
 
 SPACES = [spaces.Box(-1, 1, (3,)), spaces.Discrete(4), spaces.MultiDiscrete([2, 3, 5])]

@@ -10,10 +10,10 @@ from flax import struct
 from gymnax.environments import environment
 
 import metaenvs
-from agents import environments
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.environments import EpisodeTrials
-from agents.train import Trainer
+from agents.learner import environments
+from agents.learner.environments import EpisodeTrials
+from agents.learner.trainer import Trainer
 from metaenvs import spaces
 
 TINY = TrainConfig(

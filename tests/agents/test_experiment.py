@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agents import cli, experiment, loop
+from agents import cli
 from agents import config as configs
-from agents.errors import DivergedError, RunError
-from agents.run_folder import RunFolder
-from agents.train import Trainer
+from agents.failures import DivergedError, RunError
+from agents.learner.trainer import Trainer
+from agents.runs import experiment, loop
+from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
 
-LISTS = Path(__file__).parents[2] / "docs" / "experiments"
+LISTS = Path(__file__).parents[2] / "results" / "experiments"
 
 LIST = """
 protocol = "small"

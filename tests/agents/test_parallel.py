@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from agents import config as configs
-from agents import loop, parallel, ppo
 from agents.config import PPOConfig
-from agents.run_folder import RunFolder
-from agents.train import Trainer
+from agents.learner import parallel, ppo
+from agents.learner.trainer import Trainer
+from agents.runs import loop
+from agents.runs.run_folder import RunFolder
 
 DEMO = configs.preset("demo")  # what the command line starts from
 # Compiles in seconds.

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents import ppo
 from agents.config import PPOConfig
-from agents.distributions import Gaussian
+from agents.learner import ppo
+from agents.learner.distributions import Gaussian
 
 
 def rollout(**fields):

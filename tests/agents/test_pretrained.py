@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import agents
-from agents import cli, evaluate, loop, pretrained
+from agents import cli, pretrained
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.errors import RunError
+from agents.failures import RunError
 from agents.pretrained import PretrainedAgent
 from agents.pretrained.export import export
-from agents.run_folder import RunFolder
+from agents.runs import evaluate, loop
+from agents.runs.run_folder import RunFolder
 from agents.trees import by_name
 from metaenvs import evaluation
 

@@ -8,8 +8,8 @@ import probes  # noqa: F401
 import pytest
 
 from agents.config import ModelConfig, PPOConfig, TrainConfig
+from agents.learner.trainer import Trainer
 from agents.sequence_models import MODELS
-from agents.train import Trainer
 
 SMALL = TrainConfig(
     observe=(),

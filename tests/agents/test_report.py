@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 
 import metaenvs
-from agents import cli, evaluation_view, report
+from agents import cli, report
 from agents.config import TrainConfig
-from agents.errors import RunError
+from agents.failures import RunError
 from agents.report import page, runs, tables
-from agents.run_folder import RunFolder
+from agents.runs.run_folder import RunFolder
+from agents.screen import evaluation_view
 from metaenvs import evaluation
 from metaenvs.evaluation import PROTOCOLS, measure
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import loop
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.errors import RunError
-from agents.rollout import anywhere
-from agents.run_folder import RunFolder, prepare
-from agents.seeds import Seeds
-from agents.train import Trainer
+from agents.failures import RunError
+from agents.learner.rollout import anywhere
+from agents.learner.seeds import Seeds
+from agents.learner.trainer import Trainer
+from agents.runs import loop
+from agents.runs.run_folder import RunFolder, prepare
 
 CONFIG = TrainConfig(
     env="Pendulum-v1",

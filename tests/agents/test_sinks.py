@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from agents import console as screen
-from agents import sinks
 from agents.config import TrainConfig
-from agents.run_folder import RunFolder
+from agents.runs import sinks
+from agents.runs.run_folder import RunFolder
+from agents.screen import console as screen
 
 
 def line(update):

@@ -2,7 +2,7 @@
 
 import json
 
-from agents import summary
+from agents.runs import summary
 
 
 def run(*returns):

@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import cli, loop, sinks
+from agents import cli
 from agents import config as configs
-from agents.errors import DivergedError, RunError
-from agents.run_folder import RunFolder
-from agents.train import Trainer
+from agents.failures import DivergedError, RunError
+from agents.learner.trainer import Trainer
+from agents.runs import loop, sinks
+from agents.runs.run_folder import RunFolder
 from metaenvs import projections
 
 DEMO = configs.preset("demo")  # what the command line starts from

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import networks, optimiser, rollout
 from agents.config import ModelConfig, PPOConfig, TrainConfig
-from agents.evaluate import AgentPolicy
-from agents.moments import Moments, RewardScale
-from agents.train import Trainer
+from agents.learner import networks, optimiser, rollout
+from agents.learner.moments import Moments, RewardScale
+from agents.learner.trainer import Trainer
+from agents.runs.evaluate import AgentPolicy
 
 TINY = TrainConfig(
     env="MemoryChain-bsuite",

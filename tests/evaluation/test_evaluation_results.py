@@ -10,7 +10,8 @@ from flax import struct
 
 import metaenvs
 from metaenvs import evaluation
-from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, anchors, measure
+from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, measure
+from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.rendering import adaptation
 from metaenvs.statistics import Interval
 

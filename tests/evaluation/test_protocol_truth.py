@@ -15,11 +15,12 @@ from oracles import Oracle, Told
 
 import metaenvs
 from agents import anchors as anchors_command
-from agents import evaluate as agents_evaluate
 from agents.config import ModelConfig
-from agents.run_folder import RunFolder
+from agents.runs import evaluate as agents_evaluate
+from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
-from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, anchors
+from metaenvs.evaluation import PROTOCOLS, Condition, Protocol
+from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.suites import Suite
 
 TRAIN, HELD_OUT = "point_mass_easy", "cartpole_balance"

@@ -15,7 +15,7 @@ from gymnax.environments import environment, spaces
 from gymnax.wrappers.purerl import FlattenObservationWrapper
 
 from metaenvs import RandomProjection, tasks
-from metaenvs.tasks import brax as adapter
+from metaenvs.tasks.brax import task as adapter
 from metaenvs.testing import check_env
 
 needs_brax = pytest.mark.skipif(

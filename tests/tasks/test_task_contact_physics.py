@@ -10,10 +10,10 @@ from dm_control.rl import control
 from dm_control.suite import ball_in_cup, finger
 
 from metaenvs import tasks
-from metaenvs.tasks.ball_in_cup import BallInCupParams
 from metaenvs.tasks.base import TaskState
-from metaenvs.tasks.finger import FingerState
-from metaenvs.tasks.finger_shape import FingerParams
+from metaenvs.tasks.dm_control.ball_in_cup import BallInCupParams
+from metaenvs.tasks.dm_control.finger import FingerState
+from metaenvs.tasks.dm_control.finger_shape import FingerParams
 
 NAMES = ("ball_in_cup_catch", "finger_spin", "finger_turn_easy", "finger_turn_hard")
 EPISODES, STEPS = 40, 50

@@ -10,11 +10,11 @@ from dm_control.rl import control
 from dm_control.suite import acrobot, cartpole, pendulum, point_mass, reacher
 
 from metaenvs import tasks
-from metaenvs.tasks.acrobot import AcrobotParams
-from metaenvs.tasks.cartpole import CartpoleParams
-from metaenvs.tasks.pendulum import PendulumParams
-from metaenvs.tasks.point_mass import PointMassParams
-from metaenvs.tasks.reacher import ReacherParams
+from metaenvs.tasks.dm_control.acrobot import AcrobotParams
+from metaenvs.tasks.dm_control.cartpole import CartpoleParams
+from metaenvs.tasks.dm_control.pendulum import PendulumParams
+from metaenvs.tasks.dm_control.point_mass import PointMassParams
+from metaenvs.tasks.dm_control.reacher import ReacherParams
 
 STEPS = 200
 RANDOM_STARTS = 4

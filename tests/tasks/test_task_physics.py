@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from metaenvs import tasks
-from metaenvs.tasks.acrobot import AcrobotParams
-from metaenvs.tasks.pendulum import PendulumParams
-from metaenvs.tasks.physics.inertia import (
+from metaenvs.tasks.dm_control.acrobot import AcrobotParams
+from metaenvs.tasks.dm_control.pendulum import PendulumParams
+from metaenvs.tasks.dm_control.physics.inertia import (
     capsule_inertia,
     capsule_mass,
     sphere_inertia,
     sphere_mass,
 )
-from metaenvs.tasks.physics.integrators import runge_kutta_4, semi_implicit_euler
-from metaenvs.tasks.physics.limits import impedance, limit_force
-from metaenvs.tasks.physics.trigonometry import sin_cos
+from metaenvs.tasks.dm_control.physics.integrators import runge_kutta_4, semi_implicit_euler
+from metaenvs.tasks.dm_control.physics.limits import impedance, limit_force
+from metaenvs.tasks.dm_control.physics.trigonometry import sin_cos
 
 
 def compiled_body(geom):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dm_control.utils import rewards
 
-from metaenvs.tasks.rewards import tolerance
+from metaenvs.tasks.dm_control.rewards import tolerance
 
 GRID = np.linspace(-3.0, 3.0, 1201)
 

@@ -1,0 +1,1 @@
+"""The learner: networks, rollouts, PPO, and the Trainer that puts them together."""

@@ -1,0 +1,124 @@
+"""A trained network as a policy that the protocol can evaluate."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from flax import struct
+
+import metaenvs
+from agents import config as configs
+from agents.config import TrainConfig
+from agents.failures import RunError
+from agents.learner import environments
+from agents.learner.trainer import Trainer
+from agents.screen.evaluation_view import EvaluationProgress
+from metaenvs import errors, evaluation
+
+
+class AgentPolicy(struct.PyTreeNode):
+    """A policy (`metaenvs.evaluation.Policy`) that acts with fixed parameters.
+
+    Samples its actions, as in training; `deterministic` takes the most likely instead.
+    Agents of one network share compiled programs.
+    """
+
+    params: Any
+    constants: Any
+    network: Any = struct.field(pytree_node=False)
+    deterministic: bool = struct.field(pytree_node=False, default=False)
+
+    @classmethod
+    def make(cls, network: Any, params: Any, deterministic: bool = False) -> "AgentPolicy":
+        constants = network.apply(params, method="step_constants")
+        return cls(params, constants, network, deterministic)
+
+    def init_carry(self, n: int) -> Any:
+        return self.network.init_carry(n)
+
+    def act(self, carry, obs, reset, key):
+        carry, policy, _ = self.network.apply(
+            self.params, self.constants, carry, obs, reset, method="step"
+        )
+        return carry, policy.mode() if self.deterministic else policy.sample(key)
+
+
+class Saved(Protocol):
+    """An agent on disk: a run's last checkpoint, or one that comes with the package."""
+
+    path: Path
+    config: TrainConfig
+
+    def restore_agent(self, like: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Updates it had, and what it acts by in the tree of shapes `like`."""
+        ...
+
+
+def load(saved: Saved, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:
+    """The policy of a saved agent, its trainer, and the updates it had.
+
+    Raises:
+        RunError: without a checkpoint, or with one that does not fit.
+    """
+    trainer = Trainer(saved.config)
+    update, agent = saved.restore_agent(trainer.state_shapes().agent())
+    return AgentPolicy.make(trainer.network, agent["params"], deterministic), trainer, update
+
+
+def evaluate(
+    saved: Saved,
+    protocol: str,
+    deterministic: bool = False,
+    overwrite: bool = False,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Measure a saved agent; returns what was written as evaluation.json.
+
+    What is finished is kept in evaluation.partial: a stopped evaluation goes on there.
+
+    Args:
+        out: folder to write into; by default the agent's own.
+        overwrite: replace an evaluation that is already there, and forget an unfinished one.
+
+    Raises:
+        ValueError: unknown protocol, or an unfinished evaluation of something else.
+        RunError: without a usable checkpoint, or with an evaluation that is not to be
+            replaced; or if the run's environment has no splits to evaluate on.
+    """
+    chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
+    out = saved.path if out is None else out
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "evaluation.json"
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists; replace it with --overwrite")
+    policy, trainer, update = load(saved, deterministic)
+    config = saved.config
+    if not isinstance(trainer.env, metaenvs.RandomProjection):
+        raise RunError(
+            f"{saved.path} was trained on {config.env}, which has no projections and no held-out "
+            "tasks; protocols are for RandomProjection suites"
+        )
+    partial = path.with_suffix(".partial")
+    if overwrite:
+        partial.unlink(missing_ok=True)
+    with EvaluationProgress() as progress:
+        result = evaluation.evaluate(
+            policy,
+            config.env,
+            chosen,
+            env_kwargs=environments.observed(config),
+            trained_episodes=trainer.episodes_per_trial,
+            agent={
+                "run": saved.path.name,
+                "preset": config.preset,
+                "memory": config.model.memory,
+                "seed": config.seed,
+                "steps": update * trainer.steps_per_update,
+                "config": configs.fingerprint(config),
+                "deterministic": deterministic,
+            },
+            partial=partial,
+            progress=progress.show,
+        )
+    evaluation.save(result, path)
+    partial.unlink()
+    return result

@@ -1,0 +1,174 @@
+"""Runs listed in a file, to be compared: trained and evaluated one after the other."""
+
+import dataclasses
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from agents import config as configs
+from agents.config import TrainConfig
+from agents.failures import DivergedError, RunError
+from agents.learner.trainer import Trainer
+from agents.runs import evaluate, loop
+from agents.runs.run_folder import RunFolder
+from metaenvs import errors, evaluation
+
+FIELDS = ("protocol", "seeds", "all", "runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a file lists.
+
+    Attributes:
+        runs: settings by the run's name, of its seed 0.
+        seeds: each run is made with the seeds 0, 1, ..., so many.
+        protocol: by which a run is evaluated when it has been trained; None: by none.
+    """
+
+    runs: Mapping[str, TrainConfig]
+    seeds: int = 1
+    protocol: str | None = None
+
+    def members(self, root: Path) -> Iterator[tuple[Path, TrainConfig]]:
+        """Folder below `root` and settings of every run and seed, in the order of work.
+
+        All runs with their first seed come before any with its second: a comparison is
+        there early, and gets sharper.
+        """
+        for seed in range(self.seeds):
+            for name, config in self.runs.items():
+                yield root / name / f"seed{seed}", dataclasses.replace(config, seed=seed)
+
+
+def read(path: Path) -> Experiment:
+    """The experiment listed in a TOML file.
+
+    `protocol` and `seeds` are those of `Experiment`; the table `all` holds settings of every
+    run, `runs.NAME` a run's own, under the names that `metaenvs train` has for them
+    (`model.memory`); the preset comes first, then `all`, then the run's own.
+
+    Raises:
+        ValueError: the file is no TOML, or what it says cannot be trained or evaluated; the
+            message names the file, the run and the value.
+        RunError: if there is no such file.
+    """
+    if not path.is_file():
+        raise RunError(f"there is no file {path}")
+    try:
+        listed = tomllib.loads(path.read_text())
+        for field in listed:
+            if field not in FIELDS:
+                raise errors.unknown(field, FIELDS, "field of an experiment")
+        runs = listed.get("runs")
+        if not runs or not isinstance(runs, dict):
+            raise ValueError("it lists no runs: add a table [runs.NAME] for each")
+        seeds = listed.get("seeds", 1)
+        if not isinstance(seeds, int) or seeds < 1:
+            raise ValueError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+        protocol = listed.get("protocol")
+        if protocol is not None:
+            errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
+        common = listed.get("all", {})
+        return Experiment({n: _config(n, common, own) for n, own in runs.items()}, seeds, protocol)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _config(name: str, common: dict[str, Any], own: dict[str, Any]) -> TrainConfig:
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"run {name!r}: its name is that of a folder, of letters, digits and _.-")
+    try:
+        for values in (common, own):
+            if "seed" in values:
+                raise ValueError("seeds are not set by run: give their number, seeds = 3")
+        preset = own.get("preset", common.get("preset", "demo"))
+        config = configs.override(configs.preset(preset), common)
+        config = configs.override(config, own)
+        loop.check(config)
+        return config
+    except ValueError as error:
+        raise ValueError(f"run {name!r}: {error}") from None
+
+
+def check_folders(experiment: Experiment, root: Path) -> None:
+    """Refuse a `root` where a run was started with other settings.
+
+    Raises:
+        RunError: naming the run and the settings.
+    """
+    for path, config in experiment.members(root):
+        if path.exists():
+            RunFolder.resume(path, config)
+
+
+def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool:
+    """Train and evaluate all runs, each from where it stands; returns whether all are done.
+
+    Evaluations are collected in `root`/evaluations, named after run and seed. A run that
+    diverges is said to have done so, and the others go on. On Ctrl-C or SIGTERM the present
+    update is finished and saved, and the walk ends.
+
+    Raises:
+        RunError: if a run was started with other settings (before any is trained), or
+            cannot be written.
+    """
+    check_folders(experiment, root)
+    all_done = True
+    for path, config in experiment.members(root):
+        try:
+            if not _train(path, config):
+                return False
+        except DivergedError as error:
+            say(f"{path}: {error}")
+            all_done = False
+            continue
+        if experiment.protocol is not None:
+            _evaluate(path, experiment.protocol, root / "evaluations")
+        # Each run has programs of its own.
+        jax.clear_caches()
+    return all_done
+
+
+def _train(path: Path, config: TrainConfig) -> bool:
+    run = RunFolder.resume(path, config)
+    return (path / "summary.json").exists() or loop.train(run)
+
+
+def _evaluate(path: Path, protocol: str, collected: Path) -> None:
+    written = path / "evaluation.json"
+    if not written.exists():
+        evaluate.evaluate(RunFolder.open(path), protocol)
+    collected.mkdir(exist_ok=True)
+    copy = collected / f"{path.parent.name}-{path.name}.json"
+    partial = copy.with_suffix(".partial")
+    shutil.copyfile(written, partial)
+    partial.replace(copy)
+
+
+def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:
+    """A row for every run and seed: how far it is, and its final return where it has one."""
+    rows = []
+    updates = {name: Trainer(config).updates for name, config in experiment.runs.items()}
+    for path, config in experiment.members(root):
+        done, stage = 0, "not begun"
+        if path.exists():
+            done, stage = RunFolder.open(path).latest_update or 0, "begun"
+        if (path / "summary.json").exists():
+            stage = "trained"
+        if (path / "evaluation.json").exists():
+            stage = "evaluated"
+        rows.append(
+            {
+                "run": path.parent.name,
+                "seed": config.seed,
+                "stage": stage,
+                "updates": f"{done} of {updates[path.parent.name]}",
+            }
+        )
+    return rows

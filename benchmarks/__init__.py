@@ -1,0 +1,1 @@
+"""Benchmarks: each module answers one question. `make bench`, or python -m benchmarks."""

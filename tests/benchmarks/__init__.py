@@ -1,1 +1,0 @@
-"""Benchmarks: each module answers one question. `make bench`, or python -m tests.benchmarks."""
