@@ -7,7 +7,7 @@ import pytest
 from gymnax import registration
 
 import metaenvs
-from metaenvs import projections, registry
+from metaenvs import evaluation, projections, registry
 from metaenvs.adapters import gymnasium as adapter
 from metaenvs.suites import Suite
 
@@ -26,6 +26,12 @@ SMALL = Suite(
     action_repeat=100,
 )
 SMALL_AGENT = ("--envs", "4", "--ppo.epochs", "1", "--model.width", "8", "--model.encoder", "8")
+SMALL_AND_QUICK = {
+    "steps": 1024,
+    "num_envs": 8,
+    "env_id": SMALL.id,
+    "protocol": evaluation.PROTOCOLS["rp-v0-eval1"].quick(),
+}
 ARGUMENTS = {
     "02_your_own_agent": {"steps": 20_000, "env_id": SMALL.id},
     "07_a_memory_model": {"steps": 80, "settings": ("--env", SMALL.id, *SMALL_AGENT)},
@@ -34,11 +40,15 @@ ARGUMENTS = {
     "dm_env_loop": {"env_id": SMALL.id},
     "gymnasium_loop": {"steps": 40, "num_envs": 2, "env_id": f"metaenvs/{SMALL.id}"},
     "memorax_models": {"steps": 80, "settings": ("--env", SMALL.id, *SMALL_AGENT)},
+    "pytorch_gru": SMALL_AND_QUICK,
     "rejax_ppo": {"steps": 10_000, "env_id": SMALL.id},
-    "stable_baselines3_ppo": {"steps": 1024, "num_envs": 8, "env_id": SMALL.id},
+    "sb3_contrib_recurrent_ppo": SMALL_AND_QUICK,
+    "stable_baselines3_ppo": SMALL_AND_QUICK,
 }
 NEEDS = {
     "memorax_models": "memorax",
+    "pytorch_gru": "torch",
+    "sb3_contrib_recurrent_ppo": "sb3_contrib",
     "rejax_ppo": "rejax",
     "stable_baselines3_ppo": "stable_baselines3",
 }

@@ -7,7 +7,8 @@ A policy is anything with `init_carry` and `act` (see `Policy`); nothing here kn
 the agents of this repository. docs/evaluation.md says how scores are computed.
 """
 
-from metaenvs.evaluation.measure import Progress, evaluate
+from metaenvs.evaluation.host import HostPolicy, run_trials_on_host
+from metaenvs.evaluation.measure import BACKENDS, Progress, evaluate
 from metaenvs.evaluation.policy import (
     AGENT,
     RANDOM,
@@ -18,7 +19,7 @@ from metaenvs.evaluation.policy import (
     Policy,
     RandomPolicy,
 )
-from metaenvs.evaluation.protocol import PROTOCOLS, Condition, Protocol
+from metaenvs.evaluation.protocol import PROTOCOLS, QUICK, Condition, Protocol
 from metaenvs.evaluation.results import (
     SCHEMA,
     Partial,
@@ -33,7 +34,9 @@ from metaenvs.evaluation.trials import Trials, run_trials
 
 __all__ = [
     "AGENT",
+    "BACKENDS",
     "PROTOCOLS",
+    "QUICK",
     "RANDOM",
     "REDRAWN_EVERY_EPISODE",
     "SCHEMA",
@@ -41,6 +44,7 @@ __all__ = [
     "WIPED_EVERY_STEP",
     "Condition",
     "Control",
+    "HostPolicy",
     "Partial",
     "Policy",
     "Progress",
@@ -52,6 +56,7 @@ __all__ = [
     "find",
     "load",
     "run_trials",
+    "run_trials_on_host",
     "save",
     "schema",
     "validate",

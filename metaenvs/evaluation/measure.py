@@ -1,10 +1,11 @@
 """A protocol carried out: every cell's trials run and summed up, one after the other."""
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from metaenvs import errors, registry
 from metaenvs._version import __version__
 from metaenvs.evaluation import reference_scores as anchors
+from metaenvs.evaluation.host import HostPolicy, run_trials_on_host
 from metaenvs.evaluation.policy import AGENT, Control, Policy
 from metaenvs.evaluation.protocol import PROTOCOLS, Condition, Protocol
 from metaenvs.evaluation.reference_scores import Anchor
@@ -19,6 +21,9 @@ from metaenvs.evaluation.results import SCHEMA, Partial
 from metaenvs.evaluation.trials import Trials, check_actions, run_trials
 from metaenvs.statistics import AGGREGATES, Interval, interval, mean_intervals
 from metaenvs.trial import RandomProjection, TrialParams
+
+BACKENDS = ("jax", "host")
+"""How a policy can act, see `evaluate`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,7 @@ class _Job:
 
 
 def evaluate(
-    policy: Policy,
+    policy: Policy | HostPolicy,
     env_id: str,
     protocol: Protocol | str = "rp-v0-eval1",
     *,
@@ -63,34 +68,45 @@ def evaluate(
     trained_episodes: int | None = None,
     agent: dict[str, Any] | None = None,
     partial: Path | None = None,
+    backend: str = "jax",
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Any]:
     """Evaluate `policy` on a suite by `protocol`. Returns what `evaluation.json` holds.
 
     Args:
-        policy: see `Policy`.
+        policy: see `Policy`, and for the backend host `HostPolicy`.
         env_id: a registered suite.
         protocol: or its id.
         env_kwargs: further keywords for `metaenvs.make` (`observe`, say).
         trained_episodes: episodes per trial that the policy was trained on, for the
             record (default: the suite's own).
-        agent: what identifies the policy; kept in the result.
+        agent: what identifies the policy, kept in the result (default: the name of its class).
+            docs/evaluation.md says what to tell of it.
         partial: a file that keeps what is finished. If it is there, the evaluation goes on
             where it was stopped. The caller deletes it once the result is saved.
-        devices: that share the work (default: all local ones).
+        backend: how the policy acts: "jax", compiled with the trials; or "host", on NumPy
+            arrays between their steps. The trials are the same, and so is the result of a
+            policy that acts the same.
+        devices: that share the work of the backend jax (default: all local ones).
         progress: called whenever some steps are done.
 
     Raises:
-        ValueError: unknown protocol or suite, a policy with a wrong action shape, or a
-            partial file of something else.
+        ValueError: unknown protocol, suite or backend, a policy with a wrong action shape, or
+            a partial file of something else.
+        TypeError: a policy for the backend jax that JAX cannot compile.
     """
+    if backend not in BACKENDS:
+        raise errors.unknown(backend, BACKENDS, "backend")
     if isinstance(protocol, str):
         protocol = errors.lookup(PROTOCOLS, protocol, "protocol")
     own, _ = registry.make(env_id, **(env_kwargs or {}))
     if not isinstance(own, RandomProjection):
         raise ValueError(f"{env_id!r} is no RandomProjection suite, but protocols are for those")
-    check_actions(policy, own)
+    run: Callable[..., Trials] = run_trials_on_host
+    if backend == "jax":
+        check_actions(cast(Policy, policy), own)
+        run = functools.partial(run_trials, devices=devices)
     own_episodes = int(own.default_params.episodes_per_trial)
     known = anchors.find(own)
     header = {
@@ -100,14 +116,15 @@ def evaluate(
         "own_episodes": own_episodes,
         "trained_episodes": own_episodes if trained_episodes is None else trained_episodes,
         "observe": list(own.observe),
-        "agent": agent or {},
+        "agent": agent or {"name": type(policy).__name__},
         "anchors": {task: dataclasses.asdict(anchor) for task, anchor in known.items()},
         "versions": {
             "metaenvs": __version__,
             "jax": jax.__version__,
             "python": platform.python_version(),
             "backend": jax.default_backend(),
-        },
+        }
+        | ({"policy": "host"} if backend == "host" else {}),
     }
     finished = Partial(partial, header) if partial else None
     jobs = list(_jobs(own, env_id, env_kwargs or {}, protocol))
@@ -126,7 +143,7 @@ def evaluate(
                 progress(Progress(done, total, doing))
 
             report(0)
-            trials = run_trials(
+            trials = run(
                 policy,
                 job.env,
                 job.tasks,
@@ -135,7 +152,6 @@ def evaluate(
                 control=job.control,
                 params=job.params,
                 starts=starts,
-                devices=devices,
                 progress=report,
             )
             entry = _entry(job, trials, protocol, own_episodes, known)

@@ -12,6 +12,9 @@ from metaenvs.evaluation.policy import (
     Control,
 )
 
+QUICK = "-quick"
+"""At the end of the id of a protocol that is no more than a first look."""
+
 TRAINED, UNSEEN = "trained", "unseen"
 _UNSEEN = ("gaussian", "free")
 
@@ -75,6 +78,21 @@ class Protocol:
         if condition.more_episodes:
             return max(self.more_episodes, 2 * own)
         return max(self.episodes, own)
+
+    def quick(self) -> "Protocol":
+        """A first look: few trials of the first condition. Its results are none of the protocol.
+
+        Its id is another, so that they are not compared with those of the protocol.
+        """
+        first = self.conditions[0]
+        controls = tuple(c for c in first.controls if c in (RANDOM, WIPED_EVERY_STEP))
+        return dataclasses.replace(
+            self,
+            id=f"{self.id}{QUICK}",
+            conditions=(dataclasses.replace(first, controls=controls),),
+            trials_per_task=min(8, self.trials_per_task),
+            episodes=min(2, self.episodes),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The whole protocol, as results hold it."""

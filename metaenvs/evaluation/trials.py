@@ -89,17 +89,11 @@ def run_trials(
     Raises:
         ValueError: unknown task, no trials, or a policy whose actions have the wrong shape.
     """
-    tasks = tuple(tasks)
-    if trials_per_task < 1:
-        raise ValueError(f"trials_per_task must be at least 1, got {trials_per_task}")
+    runs, numbers = runs_of(env, tasks, trials_per_task, seed, control, params, starts)
     check_actions(policy, env)
-    params = env.default_params if params is None else params
-    starts = starts or int(params.episodes_per_trial)
-    runs = [_Run(env, task, params, seed, control, starts) for task in tasks]
     devices = jax.local_devices() if devices is None else devices
     # A block keeps one core of a CPU busy.
     workers = os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)
-    numbers = [range(i, min(i + ROWS, trials_per_task)) for i in range(0, trials_per_task, ROWS)]
     blocks = [(run, block) for run in runs for block in numbers]
     with ThreadPoolExecutor(min(workers, len(blocks))) as pool:
         futures = [
@@ -114,23 +108,49 @@ def run_trials(
             for run in runs:
                 run.stopped = True
             raise
+    return joined(runs, results)
+
+
+def runs_of(
+    env: RandomProjection,
+    tasks: Iterable[str],
+    trials_per_task: int,
+    seed: int,
+    control: Control,
+    params: TrialParams | None,
+    starts: int | None,
+) -> tuple[list["Run"], list[range]]:
+    """The runs of all tasks, and the numbers of the trials in their blocks."""
+    if trials_per_task < 1:
+        raise ValueError(f"trials_per_task must be at least 1, got {trials_per_task}")
+    params = env.default_params if params is None else params
+    starts = starts or int(params.episodes_per_trial)
+    runs = [Run(env, task, params, seed, control, starts) for task in tasks]
+    numbers = [range(i, min(i + ROWS, trials_per_task)) for i in range(0, trials_per_task, ROWS)]
+    return runs, numbers
+
+
+def joined(runs: Sequence["Run"], results: Sequence[tuple[np.ndarray, np.ndarray]]) -> Trials:
+    """The trials of all runs, from rewards and episode indices `[T, n]` of block after block."""
+    blocks = len(results) // len(runs)
     longest = max(run.length for run in runs)
 
-    def joined(part: int, fill: float) -> np.ndarray:
+    def part(which: int, fill: float) -> np.ndarray:
         rows = []
         for i, run in enumerate(runs):
-            mine = results[i * len(numbers) : (i + 1) * len(numbers)]
-            row = np.concatenate([block[part] for block in mine], axis=1).T
+            mine = results[i * blocks : (i + 1) * blocks]
+            row = np.concatenate([block[which] for block in mine], axis=1).T
             rows.append(np.pad(row, ((0, 0), (0, longest - run.length)), constant_values=fill))
         return np.stack(rows)
 
-    return Trials(tasks, joined(0, 0.0), joined(1, -1))
+    return Trials(tuple(run.task for run in runs), part(0, 0.0), part(1, -1))
 
 
 def check_actions(policy: Policy, env: RandomProjection) -> None:
-    """Refuse a policy whose actions have the wrong shape.
+    """Refuse a policy that JAX cannot compile, or whose actions have the wrong shape.
 
     Raises:
+        TypeError: if it computes with something other than JAX.
         ValueError: names both shapes.
     """
 
@@ -138,7 +158,16 @@ def check_actions(policy: Policy, env: RandomProjection) -> None:
         obs = jnp.zeros((1, env.observation_size))
         return policy.act(policy.init_carry(1), obs, jnp.ones(1, bool), key)[1]
 
-    shape = jax.eval_shape(act, jax.random.key(0)).shape
+    try:
+        shape = jax.eval_shape(act, jax.random.key(0)).shape
+    except Exception as error:
+        if not _of_tracing(error):
+            raise
+        raise TypeError(
+            f"JAX cannot compile {type(policy).__name__}'s init_carry and act. A policy written "
+            'in NumPy or PyTorch is evaluated with backend="host", where they are given NumPy '
+            f"arrays. JAX says: {str(error).splitlines()[0]}"
+        ) from error
     if shape != (1, env.action_size):
         raise ValueError(
             f"the policy's actions for a batch of 1 have shape {shape}, "
@@ -146,7 +175,14 @@ def check_actions(policy: Policy, env: RandomProjection) -> None:
         )
 
 
-class _Run:
+def _of_tracing(error: Exception) -> bool:
+    """Whether a policy failed because it was given JAX's tracers, or gave JAX what it is not."""
+    return isinstance(error, jax.errors.JAXTypeError) or any(
+        word in str(error) for word in ("Tracer", "JAX type", "JAX array", "torch")
+    )
+
+
+class Run:
     """Trials of one task under one condition, in blocks of `ROWS`."""
 
     def __init__(
@@ -159,6 +195,8 @@ class _Run:
         starts: int,
     ):
         self._env = env
+        self.task = task
+        self.stepper = Stepper(env)
         weights = env.params_for(tasks=(task,)).task_weights
         self._params = params.replace(task_weights=weights)
         self.length = env.trial_length(self._params)
@@ -174,30 +212,29 @@ class _Run:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rewards and episode indices, `[T, n]`, of the trials `numbers`, at most `ROWS`."""
         rows = len(numbers)
-        policy, keys, params, task_id, control = jax.device_put(
-            (
-                _as_argument(policy),
-                self._trial_keys(numbers[0]),
-                self._params,
-                self._task_id,
-                self._control,
-            ),
-            device,
-        )
+        policy = jax.device_put(_as_argument(policy), device)
+        fixed = self.start(numbers, device)
         with _ONE_COMPILES:
-            keys_steps, starts = _starts(self._env, self._n_starts, keys, params)
-            fixed = _Fixed(keys_steps, starts, task_id, params, control)
-            loop = _first(policy, starts)
+            loop = _first(policy, fixed.starts)
         rewards, episode = [], []
         for time in range(0, self.length, CHUNK):
             with _ONE_COMPILES:
-                loop, (reward, index) = _chunk(_Stepper(self._env), policy, loop, time, fixed)
+                loop, (reward, index) = _chunk(self.stepper, policy, loop, time, fixed)
             rewards.append(np.asarray(reward)[:, :rows])
             episode.append(np.asarray(index)[:, :rows])
             progress(rows * min(CHUNK, self.length - time))
             if self.stopped:
                 raise KeyboardInterrupt
         return np.concatenate(rewards)[: self.length], np.concatenate(episode)[: self.length]
+
+    def start(self, numbers: range, device: jax.Device) -> "Fixed":
+        """The draws of the trials `numbers`; rows beyond them are of the trials after them."""
+        keys, params, task_id, control = jax.device_put(
+            (self._trial_keys(numbers[0]), self._params, self._task_id, self._control), device
+        )
+        with _ONE_COMPILES:
+            keys_steps, starts = _starts(self._env, self._n_starts, keys, params)
+        return Fixed(keys_steps, starts, task_id, params, control)
 
     def _trial_keys(self, first: int) -> jax.Array:
         numbers = jnp.arange(first, first + ROWS)
@@ -217,7 +254,7 @@ class _Flags(struct.PyTreeNode):
     random: jax.Array
 
 
-class _Fixed(struct.PyTreeNode):
+class Fixed(struct.PyTreeNode):
     """What does not change in the course of a block.
 
     Attributes:
@@ -235,7 +272,7 @@ class _Fixed(struct.PyTreeNode):
     control: _Flags
 
 
-class _Loop(struct.PyTreeNode):
+class Loop(struct.PyTreeNode):
     """A trial under way: `over` if the last step ended an episode, `episode` as in `Trials`."""
 
     carry: Any
@@ -266,7 +303,7 @@ def _as_argument(policy: Policy) -> Any:
     return _Constant(policy) if jax.tree_util.all_leaves([policy]) else policy
 
 
-class _Stepper:
+class Stepper:
     """An environment as a static argument of programs that do not draw projections.
 
     Environments that differ only in the family of their projections share them.
@@ -277,7 +314,7 @@ class _Stepper:
         self._same = (type(env), env.tasks, env.observe, env.obs_size, env.action_size)
 
     def __eq__(self, other):
-        return isinstance(other, _Stepper) and self._same == other._same
+        return isinstance(other, Stepper) and self._same == other._same
 
     def __hash__(self):
         return hash(self._same)
@@ -297,9 +334,7 @@ def _starts(env, n, keys, params):
 def _first(policy, starts):
     def first(starts):
         obs, state = jax.tree.map(lambda x: x[0], starts)
-        return _Loop(
-            policy.init_carry(1), obs, state, jnp.zeros((), bool), jnp.zeros((), jnp.int16)
-        )
+        return Loop(policy.init_carry(1), obs, state, jnp.zeros((), bool), jnp.zeros((), jnp.int16))
 
     return jax.vmap(first)(starts)
 
@@ -308,12 +343,7 @@ def _first(policy, starts):
 def _chunk(stepper, policy, loop, time, fixed):
     """`CHUNK` steps from `time` on. Returns the loop, rewards and episode indices."""
     env: RandomProjection = stepper.env
-    control, params = fixed.control, fixed.params
-
-    def next_start(obs, starts, k):
-        fresh, state = jax.tree.map(lambda x: x[k], starts)
-        # Action, reward and flag are still those of the step before.
-        return jnp.concatenate([fresh[: env.obs_size], obs[env.obs_size :]]), state
+    control = fixed.control
 
     def step(loop, t, key, starts):
         key_act, key_random, key_env = jax.random.split(jax.random.fold_in(key, t), 3)
@@ -321,21 +351,33 @@ def _chunk(stepper, policy, loop, time, fixed):
         carry, action = policy.act(loop.carry, loop.obs[None], reset[None], key_act)
         anything = jax.random.uniform(key_random, (env.action_size,), minval=-1.0, maxval=1.0)
         action = jnp.where(control.random, anything, action[0])
-        state = loop.state.replace(task_id=fixed.task_id)
-        obs, state, _, _, info = env.step_env(key_env, state, action, params)
-        over = info["episode_over"]
-        alive = loop.episode < params.episodes_per_trial
-        out = (
-            jnp.where(alive, info["task_reward"], 0.0),
-            jnp.where(alive, loop.episode, -1).astype(jnp.int16),
-        )
-        episode = loop.episode + over.astype(jnp.int16)
-        obs, state = dispatch.only_where(
-            over & control.redraw_every_episode, next_start, (obs, state), obs, starts, episode
-        )
-        return _Loop(carry, obs, state, over, episode), out
+        return advance(env, loop.replace(carry=carry), action, key_env, starts, fixed)
 
     def steps(loop, t):
         return jax.vmap(step, (0, None, 0, 0))(loop, t, fixed.keys, fixed.starts)
 
     return jax.lax.scan(steps, loop, time + jnp.arange(CHUNK))
+
+
+def advance(env: RandomProjection, loop: Loop, action, key, starts, fixed: Fixed):
+    """One step of one trial by `action`. Returns the loop, and reward and episode index."""
+    control, params = fixed.control, fixed.params
+
+    def next_start(obs, starts, k):
+        fresh, state = jax.tree.map(lambda x: x[k], starts)
+        # Action, reward and flag are still those of the step before.
+        return jnp.concatenate([fresh[: env.obs_size], obs[env.obs_size :]]), state
+
+    state = loop.state.replace(task_id=fixed.task_id)
+    obs, state, _, _, info = env.step_env(key, state, action, params)
+    over = info["episode_over"]
+    alive = loop.episode < params.episodes_per_trial
+    out = (
+        jnp.where(alive, info["task_reward"], 0.0),
+        jnp.where(alive, loop.episode, -1).astype(jnp.int16),
+    )
+    episode = loop.episode + over.astype(jnp.int16)
+    obs, state = dispatch.only_where(
+        over & control.redraw_every_episode, next_start, (obs, state), obs, starts, episode
+    )
+    return Loop(loop.carry, obs, state, over, episode), out

@@ -61,7 +61,7 @@ def test_trials_are_whole_and_of_the_task_asked_for(env):
 def test_a_trial_is_the_environment_stepped_in_a_loop(env):
     rewards = run(Clock(), env).rewards[0, 1]
     params = env.params_for(tasks=["cartpole_balance"])
-    block = trials_module._Run(env, "cartpole_balance", params, 1, evaluation.AGENT, 2)
+    block = trials_module.Run(env, "cartpole_balance", params, 1, evaluation.AGENT, 2)
     key_starts, key_steps = jax.random.split(block._trial_keys(0)[1])
     _, state = env.reset(jax.random.fold_in(key_starts, 0), params)
     step = jax.jit(env.step_env)

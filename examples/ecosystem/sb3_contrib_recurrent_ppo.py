@@ -1,0 +1,43 @@
+"""Recurrent PPO (an LSTM) of sb3-contrib, trained and scored. Needs: pip install sb3-contrib"""
+
+from pathlib import Path
+
+import numpy as np
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.vec_env import VecNormalize
+
+from metaenvs import evaluation
+from metaenvs.adapters.stable_baselines3 import TrainedPolicy, TrialVecEnv
+
+
+def main(
+    steps: int = 1_000_000,
+    num_envs: int = 64,
+    env_id: str = "RandomProjection-Lite-v0",
+    protocol: str | evaluation.Protocol = "rp-v0-eval1",
+) -> None:
+    trials = TrialVecEnv(env_id, num_envs)
+    agent = RecurrentPPO(
+        "MlpLstmPolicy",
+        VecNormalize(trials),
+        n_steps=128,
+        batch_size=2048,
+        n_epochs=4,
+        learning_rate=5e-4,
+        policy_kwargs={"lstm_hidden_size": 64, "net_arch": [64]},
+        seed=0,
+        device="cpu",
+    )
+    agent.learn(steps)
+    before, after = np.mean(trials.returns[:num_envs]), np.mean(trials.returns[-num_envs:])
+    print(f"return of a trial: {before:.1f}, after {steps:,} steps {after:.1f}")
+    about = {"name": "SB3 LSTM", "trained": "RecurrentPPO of sb3-contrib", "steps": steps}
+    result = evaluation.evaluate(
+        TrainedPolicy(agent), env_id, protocol, agent=about, backend="host"
+    )
+    evaluation.save(result, Path("sb3_lstm.json"))
+    print("wrote sb3_lstm.json: metaenvs report sb3_lstm.json")
+
+
+if __name__ == "__main__":
+    main()
