@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from agents.commands import COMMANDS
 from agents.failures import RunError
@@ -14,6 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage(), end="")
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"metaenvs {metadata.version('metaenvs')}")
         return 0
     if argv[0] not in COMMANDS:
         message = f"unknown command {argv[0]!r}. Choices: {', '.join(COMMANDS)}"
@@ -35,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """All commands, a line or two each."""
-    lines = ["usage: metaenvs COMMAND [options]", ""]
+    lines = ["usage: metaenvs COMMAND [options]", "       metaenvs --version", ""]
     for call, summary in COMMANDS.values():
         if len(call) <= 25:
             lines.append(f"  {call:<25} {summary}")
@@ -43,6 +47,7 @@ def usage() -> str:
             lines += [f"  {call}", f"  {'':<25} {summary}"]
     lines += [
         "",
+        "`metaenvs COMMAND --help` shows a command's options.",
         "METAENVS_CACHE=FOLDER in the environment keeps compiled programs there between runs.",
     ]
     return "\n".join(lines) + "\n"

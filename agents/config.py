@@ -7,8 +7,6 @@ import types
 import typing
 from typing import Any
 
-from metaenvs import errors
-
 Settings = typing.TypeVar("Settings", bound="TrainConfig | ModelConfig | PPOConfig")
 
 
@@ -30,7 +28,7 @@ class MemoryOptions:
     norm: str | None = None
     """S5: LayerNorm before a layer (pre) or after it (post)."""
     scan: str | None = None
-    """S5, RG-LRU: how the recurrence is computed, a name in scan.METHODS or auto."""
+    """S5, RG-LRU: how the recurrence is computed: sequential, associative, chunked or auto."""
     heads: int | None = None
     """Transformer: attention heads."""
     context: int | None = None
@@ -49,7 +47,7 @@ class ModelConfig(MemoryOptions):
     """The network."""
 
     memory: str = "s5"
-    """Sequence model: a name in agents.sequence_models.MODELS."""
+    """The sequence model: s5, gru, lstm, transformer, rglru or mlp (which has no memory)."""
     layers: int = 2
     """Layers of the sequence model."""
     width: int = 64
@@ -72,25 +70,33 @@ class PPOConfig:
     """Proximal policy optimisation."""
 
     learning_rate: float = 1.5e-3
+    """Of Adam."""
     schedule: str = "linear"
-    """Of the learning rate over the run: a name in agents.learner.optimiser.SCHEDULES."""
+    """Of the learning rate over the run: constant, linear (to zero) or cosine."""
     warmup: float = 0.0
     """Part of the run in which the learning rate rises from zero, before the schedule."""
     gamma: float = 0.99
+    """Discount of a step."""
     gae_lambda: float = 0.95
+    """Of generalised advantage estimation: 0 trusts the value, 1 the returns."""
     stop_at_termination: bool = False
     """Count no reward beyond an episode that its task terminates, though the trial goes on.
     For tasks that pay for survival: else the next episode makes up for the one that failed."""
     clip: float = 0.2
+    """How far an update may change an action's probability: the ratio is held in 1 ± clip."""
     value_coef: float = 0.5
+    """Weight of the value's loss."""
     entropy_coef: float = 0.0
+    """Weight of the policy's entropy: keeps it exploring."""
     max_grad_norm: float = 0.5
+    """Longer gradients are shortened to it."""
     epochs: int = 4
+    """Times that an update learns from each rollout."""
     minibatches: int = 4
     """Each holds as many sequences of the rollout; divides envs."""
     bptt: int | None = None
     """Steps through which gradients flow: sequences are cut into segments of so many steps,
-    which start from the memories that acting had there. None: whole rollouts."""
+    which start from the memories that acting had there. By default whole rollouts."""
     normalise_rewards: bool = False
     """Divide rewards by the spread of their discounted sums so far in training."""
     reward_scale: float = 0.05
@@ -102,24 +108,28 @@ class TrainConfig:
     """A training run."""
 
     preset: str = "demo"
-    """Where the other settings start from on the command line and in lists of runs."""
+    """Named settings that the others below start from."""
     env: str = "RandomProjection-Lite-v0"
-    """An environment's id. Suites train on the split called train."""
+    """Id of the environment; `metaenvs list` shows all. Suites train on their training tasks."""
     env_params: dict[str, int | float] = dataclasses.field(default_factory=dict)
-    """Values in place of the environment's default params: memory_length 128."""
+    """Names and values of the environment's parameters to change: memory_length 128."""
     episodes_per_trial: int | None = None
-    """None: the suite's own."""
+    """Episodes of a trial; by default the suite's own."""
     projection: str | None = None
-    """None: the suite's own."""
+    """Family of the projections: orthogonal, gaussian, free, permutation, sparse or identity;
+    by default the suite's own."""
     observe: tuple[str, ...] = ("action", "reward", "done")
+    """What of the step before is observed besides: some of action, reward, done."""
     seed: int = 0
+    """Of all that is random in the run."""
     steps: int = 10_000_000
     """Environment steps, all environments together."""
     envs: int = 64
+    """Environments side by side."""
     trials_per_rollout: int = 1
     """Length of a rollout in whole trials, where trials have a fixed length."""
     rollout_steps: int | None = None
-    """Length of a rollout in steps, for other environments. None: trials_per_rollout."""
+    """Length of a rollout in steps, where trials have no fixed length."""
     checkpoint_every: int = 10
     """Updates between checkpoints."""
     checkpoint_minutes: float = 30.0
@@ -267,6 +277,8 @@ def preset(name: str) -> TrainConfig:
     Raises:
         ValueError: if there are none; the message lists the choices.
     """
+    from metaenvs import errors  # imports JAX, which the settings alone do not need
+
     return errors.lookup(PRESETS, name, "preset")
 
 
@@ -288,8 +300,14 @@ def _from_dict(cls: type, values: dict[str, Any]) -> Any:
     hints = typing.get_type_hints(cls)
     for name in values:
         if name not in hints:
-            raise errors.unknown(name, hints, f"field of {cls.__name__}")
+            raise _unknown(name, hints, cls)
     return cls(**{name: _value(hints[name], value) for name, value in values.items()})
+
+
+def _unknown(name: str, hints: dict[str, Any], cls: type) -> ValueError:
+    from metaenvs import errors  # imports JAX, which the settings alone do not need
+
+    return errors.unknown(name, hints, f"field of {cls.__name__}")
 
 
 def _value(hint: Any, value: Any) -> Any:
@@ -310,7 +328,7 @@ def override(config: Settings, values: dict[str, Any]) -> Settings:
     new = {}
     for name, value in values.items():
         if name not in hints:
-            raise errors.unknown(name, hints, f"field of {type(config).__name__}")
+            raise _unknown(name, hints, type(config))
         hint, old = hints[name], getattr(config, name)
         nested = dataclasses.is_dataclass(old)
         if not _fits(dict if nested else hint, value):

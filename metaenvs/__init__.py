@@ -5,6 +5,7 @@ obs, state = env.reset(key, params)
 obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 """
 
+from metaenvs import _imports  # noqa: F401, I001  (before any other import of Gymnax)
 from metaenvs import popgym, projections, tasks
 from metaenvs._version import __version__
 from metaenvs.registry import make, register, registered_envs

@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 2000
 _SEED = 0
@@ -31,6 +30,8 @@ def iqm(means: np.ndarray) -> np.ndarray:
 
     Source: Agarwal et al. 2021 (arXiv 2108.13264).
     """
+    from scipy import stats  # here: it takes longer to import than all of this package
+
     return np.asarray(stats.trim_mean(means.reshape(*means.shape[:-2], -1), 0.25, axis=-1))
 
 
@@ -118,6 +119,8 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray, resamples: int = 50
     """
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"X has {x.shape[1]} tasks, Y has {y.shape[1]}")
+    from scipy import stats
+
     rng = np.random.default_rng(_SEED)
 
     def probability(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ class Suite:
     """A versioned benchmark: which tasks, behind which projections, at which sizes.
 
     `train` and `held_out` name tasks of `metaenvs.tasks`, or of `own`, which makes tasks
-    that only this suite has.
+    that only this suite has. `episode_steps` is the most steps of an episode, which the tasks
+    decide (a test compares); here so that it can be shown without making them.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Suite:
     projection: str = "orthogonal"
     episodes_per_trial: int = 1
     action_repeat: int = 1
+    episode_steps: int = 1000
     reward_scale: Mapping[str, float] = dataclasses.field(default_factory=dict)
     dynamics: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(
         default_factory=dict
@@ -119,6 +121,7 @@ SUITES: dict[str, Suite] = {
             action_size=2,
             episodes_per_trial=2,
             action_repeat=4,
+            episode_steps=250,
         ),
         Suite(
             id="RandomProjection-Dynamics-v0",
@@ -142,6 +145,7 @@ SUITES: dict[str, Suite] = {
             obs_size=4,
             action_size=1,
             episodes_per_trial=16,
+            episode_steps=200,
             own={"stateless_cartpole": _stateless_cartpole},
         ),
         Suite(

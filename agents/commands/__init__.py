@@ -3,15 +3,15 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": (
         "list",
-        "suites, splits, tasks, sizes, projection families",
+        "suites, tasks, presets, agents, sequence models, protocols",
     ),
     "train": (
         "train --preset NAME",
-        "train the reference agent; `metaenvs train --help` for all settings",
+        "train an agent into a run folder",
     ),
     "evaluate": (
         "evaluate RUN",
-        "measure a run by the protocol rp-v0-eval1",
+        "score a run, an agent of the package or (--policy FILE.py:NAME) your own",
     ),
     "render": (
         "render --task NAME --out FILE.gif",

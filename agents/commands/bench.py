@@ -5,6 +5,8 @@ import json
 
 import tyro
 
+from agents.commands import options
+
 
 @dataclasses.dataclass(frozen=True)
 class BenchCommand:
@@ -25,7 +27,7 @@ class BenchCommand:
 
 
 def main(argv: list[str]) -> None:
-    command = tyro.cli(BenchCommand, args=argv, prog="metaenvs bench")
+    command = options.parse(BenchCommand, argv, "metaenvs bench")
     for batch in command.batches:
         if batch < 1:
             raise ValueError(f"batches must be at least 1, got {batch}")

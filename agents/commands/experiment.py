@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tyro
 
+from agents.commands import options
+
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentCommand:
@@ -23,7 +25,7 @@ class ExperimentCommand:
 
 
 def main(argv: list[str]) -> int:
-    command = tyro.cli(ExperimentCommand, args=argv, prog="metaenvs experiment")
+    command = options.parse(ExperimentCommand, argv, "metaenvs experiment")
     # After the arguments are read: these import jax.
     from agents.runs import experiment
     from agents.screen.console import console, show_rows

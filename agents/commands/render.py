@@ -4,8 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from agents.commands import options
 from agents.failures import RunError
 
 
@@ -37,7 +36,7 @@ class RenderCommand:
 
 
 def main(argv: list[str]) -> None:
-    command = tyro.cli(RenderCommand, args=argv, prog="metaenvs render")
+    command = options.parse(RenderCommand, argv, "metaenvs render")
     if command.run is not None and command.suite is not None:
         raise ValueError("give --run or --suite, not both: a run has a suite of its own")
     # After the arguments are read: these import jax.

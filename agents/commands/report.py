@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tyro
 
+from agents.commands import options
+
 
 @dataclasses.dataclass(frozen=True)
 class ReportCommand:
@@ -25,7 +27,7 @@ class ReportCommand:
 
 
 def main(argv: list[str]) -> None:
-    command = tyro.cli(ReportCommand, args=argv, prog="metaenvs report")
+    command = options.parse(ReportCommand, argv, "metaenvs report")
     if not command.runs:
         raise ValueError("give at least one run folder or evaluation file")
     out = command.out

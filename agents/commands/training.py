@@ -1,24 +1,22 @@
 """The options of `metaenvs train`, and what they start."""
 
-import argparse
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 
-from agents import config as configs
-from agents.config import TrainConfig
-from agents.learner import parallel
-from agents.runs import loop
-from agents.runs.run_folder import prepare
-from agents.screen.console import console
+from agents.commands import options
+from agents.config import PRESETS, TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainCommand:
-    """Train the reference agent."""
+    """Train the reference agent on a suite's training tasks, into a run folder.
+
+    --preset chooses settings to start from; every other option changes one of them.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     out: Path | None = None
@@ -28,7 +26,7 @@ class TrainCommand:
     overwrite: bool = False
     """Replace a run that is already in the folder."""
     logs: tuple[str, ...] = ("tensorboard",)
-    """Where metrics go besides metrics.jsonl: names in agents.runs.sinks.SINKS."""
+    """Where metrics go besides metrics.jsonl: tensorboard, wandb."""
     seeds: int = 1
     """Number of runs, of the seed and those after it, that one program trains. Each has a
     run folder of its own in the folder: seed0, seed1, ..."""
@@ -43,17 +41,27 @@ class TrainCommand:
     """Which of them this is, from 0; by default what JAX_PROCESS_ID says."""
 
 
-def run(argv: list[str]) -> int:
-    """Train as the command line says, in this process or the several it is one of."""
-    preset = argparse.ArgumentParser(prog="metaenvs train", add_help=False, allow_abbrev=False)
-    preset.add_argument("--preset", default="demo")
-    name = preset.parse_known_args(argv)[0].preset
-    default = TrainCommand(configs.preset(name))
-    command = tyro.cli(TrainCommand, default=default, args=argv, prog="metaenvs train")
+def read(argv: list[str], preset: str) -> TrainCommand:
+    """What the command line says, in place of a preset's settings."""
+    about = f"{inspect.getdoc(TrainCommand)}\n\nPresets: {', '.join(PRESETS)}."
+    default = TrainCommand(PRESETS[preset])
+    command = options.parse(TrainCommand, argv, "metaenvs train", default, about)
     if command.resume and command.overwrite:
         raise ValueError("give --resume or --overwrite, not both")
     if command.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {command.seeds}")
+    return command
+
+
+def run(command: TrainCommand) -> int:
+    """Train, in this process or the several it is one of."""
+    import jax
+
+    from agents.learner import parallel
+    from agents.runs import loop
+    from agents.runs.run_folder import prepare
+    from agents.screen.console import console
+
     console.quiet = jax.process_index() > 0
     devices = parallel.choose_devices(command.devices)
     loop.check(command.config, command.logs, devices)

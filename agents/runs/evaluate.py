@@ -70,6 +70,8 @@ def evaluate(
     deterministic: bool = False,
     overwrite: bool = False,
     out: Path | None = None,
+    quick: bool = False,
+    about: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a saved agent; returns what was written as evaluation.json.
 
@@ -78,6 +80,8 @@ def evaluate(
     Args:
         out: folder to write into; by default the agent's own.
         overwrite: replace an evaluation that is already there, and forget an unfinished one.
+        quick: a first look instead of the whole protocol, see `Protocol.quick`.
+        about: what else is said of the agent.
 
     Raises:
         ValueError: unknown protocol, or an unfinished evaluation of something else.
@@ -85,11 +89,7 @@ def evaluate(
             replaced; or if the run's environment has no splits to evaluate on.
     """
     chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
-    out = saved.path if out is None else out
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "evaluation.json"
-    if path.exists() and not overwrite:
-        raise RunError(f"{path} exists; replace it with --overwrite")
+    path = _target(saved.path if out is None else out, overwrite)
     policy, trainer, update = load(saved, deterministic)
     config = saved.config
     if not isinstance(trainer.env, metaenvs.RandomProjection):
@@ -97,28 +97,65 @@ def evaluate(
             f"{saved.path} was trained on {config.env}, which has no projections and no held-out "
             "tasks; protocols are for RandomProjection suites"
         )
+    return _measure(
+        path,
+        overwrite,
+        policy,
+        config.env,
+        chosen.quick() if quick else chosen,
+        env_kwargs=environments.observed(config),
+        trained_episodes=trainer.episodes_per_trial,
+        agent={
+            "run": saved.path.name,
+            "preset": config.preset,
+            "memory": config.model.memory,
+            "seed": config.seed,
+            "steps": update * trainer.steps_per_update,
+            "config": configs.fingerprint(config),
+            "deterministic": deterministic,
+        }
+        | (about or {}),
+    )
+
+
+def evaluate_policy(
+    policy: Any,
+    suite: str,
+    protocol: str,
+    about: dict[str, Any],
+    out: Path,
+    *,
+    backend: str = "host",
+    overwrite: bool = False,
+    quick: bool = False,
+) -> dict[str, Any]:
+    """Measure any policy of `metaenvs.evaluation.evaluate`, as `evaluate` does a saved agent.
+
+    Raises:
+        ValueError: unknown protocol, suite or backend, or wrong actions.
+        RunError: if there is an evaluation in the folder `out` that is not to be replaced.
+    """
+    chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
+    path = _target(out, overwrite)
+    if quick:
+        chosen = chosen.quick()
+    return _measure(path, overwrite, policy, suite, chosen, agent=about, backend=backend)
+
+
+def _target(out: Path, overwrite: bool) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "evaluation.json"
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists; replace it with --overwrite")
+    return path
+
+
+def _measure(path: Path, overwrite: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
     partial = path.with_suffix(".partial")
     if overwrite:
         partial.unlink(missing_ok=True)
     with EvaluationProgress() as progress:
-        result = evaluation.evaluate(
-            policy,
-            config.env,
-            chosen,
-            env_kwargs=environments.observed(config),
-            trained_episodes=trainer.episodes_per_trial,
-            agent={
-                "run": saved.path.name,
-                "preset": config.preset,
-                "memory": config.model.memory,
-                "seed": config.seed,
-                "steps": update * trainer.steps_per_update,
-                "config": configs.fingerprint(config),
-                "deterministic": deterministic,
-            },
-            partial=partial,
-            progress=progress.show,
-        )
+        result = evaluation.evaluate(*args, partial=partial, progress=progress.show, **kwargs)
     evaluation.save(result, path)
     partial.unlink()
     return result

@@ -1,11 +1,13 @@
 """What a run shows: a progress bar on a terminal, plain lines in a pipe; tables."""
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console()
 
@@ -16,8 +18,18 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
+class _Bar(Progress):
+    """A line with the bar, and below it one on every task, cut at the edge of the screen."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.below, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class TrainingProgress:
-    """Progress over `updates`, with steps/s, return per task and time left."""
+    """Progress over `updates`: the mean return and the time left, steps/s, return per task."""
 
     def __init__(self, updates: int, done: int, every_seconds: float = 10.0):
         self._updates, self._first, self._done = updates, done, done
@@ -25,12 +37,12 @@ class TrainingProgress:
         self._every = every_seconds
         self._bar = None
         if console.is_interactive:
-            self._bar = Progress(
+            self._bar = _Bar(
                 TextColumn("update"),
                 MofNCompleteColumn(),
                 BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[text]}"),
                 console=console,
             )
 
@@ -49,15 +61,15 @@ class TrainingProgress:
     def show(self, line: dict[str, Any]) -> None:
         """A line of the metrics."""
         self._done = line["update"]
-        returns = "  ".join(
-            f"{task} {value:.0f}" if abs(value) >= 10 else f"{task} {value:.2f}"
-            for task, value in line["return"].items()
-            if value is not None
-        )
-        text = f"{line['steps_per_second']:,.0f} steps/s  {returns}"
+        known = {task: value for task, value in line["return"].items() if value is not None}
+        returns = "  ".join(f"{task} {_short(value)}" for task, value in known.items())
+        mean = f"mean {_short(sum(known.values()) / len(known))}  " if known else ""
+        speed = f"{line['steps_per_second']:,.0f} steps/s"
         if self._bar:
-            self._bar.update(self._task, completed=self._done, text=text)
+            self._bar.below = returns
+            self._bar.update(self._task, completed=self._done, text=f"{mean}{speed}")
             return
+        text = f"{speed}  {returns}"
         now = time.monotonic()
         first = self._done == self._first + 1
         if first:
@@ -70,31 +82,8 @@ class TrainingProgress:
             console.print(f"update {self._done}/{self._updates}  {text}", soft_wrap=True)
 
 
-def show_suites() -> None:
-    """Print all suites: ids, splits, tasks, sizes, families."""
-    import metaenvs
-    from metaenvs.suites import SUITES
-
-    for suite in SUITES.values():
-        env, params = metaenvs.make(suite.id)
-        console.print(f"[bold]{suite.id}[/bold]  {suite.summary}", soft_wrap=True)
-        for heading, value in (
-            ("train", ", ".join(suite.train)),
-            ("held out", ", ".join(suite.held_out)),
-            (
-                "sizes",
-                f"observation {env.observation_size} (projected {suite.obs_size}), "
-                f"action {suite.action_size}",
-            ),
-            *(
-                (f"dynamics, {split}", ", ".join(f"{k} x {a}-{b}" for k, (a, b) in r.items()))
-                for split, r in suite.dynamics.items()
-            ),
-            ("projection", suite.projection),
-            ("trial", f"{suite.episodes_per_trial} episode(s), {env.trial_length(params)} steps"),
-        ):
-            console.print(f"  {heading:<19} {value}", soft_wrap=True, highlight=False)
-        console.print()
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def show_rows(title: str, rows: list[dict[str, Any]]) -> None:

@@ -66,6 +66,11 @@ def show(result: dict[str, Any]) -> None:
         "expert without projection. Wiped: the agent with its memory emptied at every step or "
         "episode; redrawn: with another projection in every episode.",
     )
+    if protocol["id"].endswith(evaluation.QUICK):
+        console.print(
+            "[bold red]A first look[/bold red], no result of the protocol: few trials, its first "
+            "condition only. Leave out --quick for a score that can be compared."
+        )
     first = protocol["conditions"][0]
     cells = [f"{split}/{first['name']}" for split in first["splits"]]
     for cell in cells:
