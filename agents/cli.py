@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f"agents.commands.{argv[0]}")
     try:
         return command.main(argv[1:]) or 0
-    except (ValueError, TypeError, RunError) as error:
+    except (ValueError, TypeError, OSError, RunError) as error:
         print(f"metaenvs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -119,13 +119,13 @@ def on_first_process(action: Callable[[], Any]) -> None:
     """Do something to the disk once; the other processes wait for it.
 
     Raises:
-        RunError: that of `action`, or on other processes that there was one.
+        RunError, OSError: that of `action`, or on other processes that there was one.
     """
-    error = None
+    error: RunError | OSError | None = None
     if jax.process_index() == 0:
         try:
             action()
-        except RunError as raised:
+        except (RunError, OSError) as raised:
             error = raised
     failed = anywhere([error is not None])[0]
     if error is not None:

@@ -1,19 +1,24 @@
 """Checkpoints of a training state that are either whole or not there.
 
-Orbax writes each under another name and moves it when it is complete. A list of the
-files' SHA-256 sums is added last (`sha256sum -c files.sha256` reads it): a checkpoint
-without it was cut off, one that differs from it is damaged, and both are passed over.
+Orbax writes each under another name and moves it when it is complete. Then it is opened,
+and a list of the files' SHA-256 sums is added last (`sha256sum -c files.sha256` reads it): a
+checkpoint without it was cut off, one that differs from it is damaged, and both are passed
+over.
 """
 
 import errno
 import math
+import re
 import shutil
+import tempfile
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
@@ -45,8 +50,10 @@ class Checkpoints:
             cleanup_tmp_directories=writable,
             enable_async_checkpointing=False,
         )
+        if writable:
+            self.path.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
-            self.path, item_handlers=ocp.PyTreeCheckpointHandler(), options=options
+            _plain(self.path, self), item_handlers=ocp.PyTreeCheckpointHandler(), options=options
         )
 
     @property
@@ -66,7 +73,7 @@ class Checkpoints:
         """Write a checkpoint, if there is none of this update.
 
         Raises:
-            RunError: if it cannot be written; those before it are as they were.
+            RunError: if it cannot be written or read again; those before it are as they were.
         """
         if update in self.updates:
             return
@@ -74,12 +81,14 @@ class Checkpoints:
             self._manager.save(
                 update, args=ocp.args.PyTreeSave(state), metrics={"score": score}, force=True
             )
+            self._open(update, _shapes(state))
             if jax.process_index() == 0:
                 sums.write(self._folder(update))
         # Tensorstore reports a full disk as ValueError, orbax some faults as Exception.
         except Exception as error:
-            for rest in (self._folder(update), *self.path.glob(f"{update}.*")):
-                shutil.rmtree(rest, ignore_errors=True)
+            for rest in self.path.iterdir():
+                if rest.name == str(update) or rest.name.startswith(f"{update}."):
+                    shutil.rmtree(rest, ignore_errors=True)
             raise RunError(self._not_written(update, error)) from error
 
     def restore(self, like: Any, at: int | None = None) -> tuple[int, Any]:
@@ -115,6 +124,18 @@ class Checkpoints:
     def _folder(self, update: int) -> Path:
         return self.path / str(update)
 
+    def _open(self, update: int, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Read a checkpoint as it would be restored, into the memory of the host."""
+        item = self._manager.item_metadata(update)
+        as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+        args = ocp.args.PyTreeRestore(item, restore_args=as_arrays)
+        found = _shapes(self._manager.restore(update, args=args))
+        if found != shapes:
+            name = min(set(found.items()) ^ set(shapes.items()))[0]
+            raise ValueError(
+                f"what is read again differs: {name} is {found.get(name)}, not {shapes.get(name)}"
+            )
+
     def _restore(self, update: int, like: Any) -> Any:
         saved = _shapes(self._manager.item_metadata(update))
         wanted = _shapes(like)
@@ -145,6 +166,22 @@ class Checkpoints:
             f"checkpoint {update} could not be written to {self.path} ({reason}); {left}. "
             "Once it can be written there, go on with --resume"
         )
+
+
+def _plain(path: Path, user: object) -> Path:
+    """The folder `path` under a name of plain characters, as long as `user` lives.
+
+    Orbax and its stores read some characters of a path as patterns ([1]), others as parts of
+    an address or as separators: a checkpoint written there is empty. So a folder with any but
+    plain ones is reached through a link.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_./-]*", str(path)):
+        return path
+    holder = tempfile.mkdtemp(prefix="metaenvs-")
+    weakref.finalize(user, shutil.rmtree, holder, ignore_errors=True)
+    link = Path(holder) / "checkpoints"
+    link.symlink_to(path, target_is_directory=True)
+    return link
 
 
 def newest_whole(several: Sequence[Checkpoints]) -> int:

@@ -11,6 +11,7 @@ from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner import environments
 from agents.learner.trainer import Trainer
+from agents.runs.lock import Lock
 from agents.screen.evaluation_view import EvaluationProgress
 from metaenvs import errors, evaluation
 
@@ -86,7 +87,8 @@ def evaluate(
     Raises:
         ValueError: unknown protocol, or an unfinished evaluation of something else.
         RunError: without a usable checkpoint, or with an evaluation that is not to be
-            replaced; or if the run's environment has no splits to evaluate on.
+            replaced; if the run's environment has no splits to evaluate on; if another
+            process evaluates into the folder.
     """
     chosen = errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
     path = _target(saved.path if out is None else out, overwrite)
@@ -152,10 +154,11 @@ def _target(out: Path, overwrite: bool) -> Path:
 
 def _measure(path: Path, overwrite: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
     partial = path.with_suffix(".partial")
-    if overwrite:
-        partial.unlink(missing_ok=True)
-    with EvaluationProgress() as progress:
-        result = evaluation.evaluate(*args, partial=partial, progress=progress.show, **kwargs)
-    evaluation.save(result, path)
-    partial.unlink()
+    with Lock(path.with_suffix(".lock"), f"evaluates into {path.parent}"):
+        if overwrite:
+            partial.unlink(missing_ok=True)
+        with EvaluationProgress() as progress:
+            result = evaluation.evaluate(*args, partial=partial, progress=progress.show, **kwargs)
+        evaluation.save(result, path)
+        partial.unlink()
     return result

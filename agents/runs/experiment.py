@@ -15,7 +15,7 @@ from agents.config import TrainConfig
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
 from agents.runs import evaluate, loop
-from agents.runs.run_folder import RunFolder
+from agents.runs.run_folder import RunFolder, check
 from metaenvs import errors, evaluation
 
 FIELDS = ("protocol", "seeds", "all", "runs")
@@ -103,8 +103,7 @@ def check_folders(experiment: Experiment, root: Path) -> None:
         RunError: naming the run and the settings.
     """
     for path, config in experiment.members(root):
-        if path.exists():
-            RunFolder.resume(path, config)
+        check(path, config)
 
 
 def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool:
@@ -136,8 +135,7 @@ def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool
 
 
 def _train(path: Path, config: TrainConfig) -> bool:
-    run = RunFolder.resume(path, config)
-    return (path / "summary.json").exists() or loop.train(run)
+    return (path / "summary.json").exists() or loop.train(RunFolder.resume(path, config))
 
 
 def _evaluate(path: Path, protocol: str, collected: Path) -> None:

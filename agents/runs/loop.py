@@ -70,14 +70,26 @@ def train(
 ) -> bool:
     """Train to the end of the runs' budget, from their last whole checkpoint if there is one.
 
-    Several runs differ in their seed alone and are trained by one program. On Ctrl-C or
+    Several runs differ in their seed alone and are trained by one program. The folders are
+    this process's alone meanwhile, and left to others at the end. On Ctrl-C or
     SIGTERM the present update is finished and saved first. `logs` are names in
     `sinks.SINKS`; `devices` are by default the first. Returns whether the end was reached.
 
     Raises:
         DivergedError: if the loss, the gradient or the parameters become infinite or NaN.
-        RunError: if a line or a checkpoint cannot be written.
+        RunError: if a line or a checkpoint cannot be written, or another process trains into
+            a folder.
     """
+    with ExitStack() as stack:
+        for run in runs:
+            stack.callback(run.release)
+            run.lock()
+        return _train(runs, logs, devices)
+
+
+def _train(
+    runs: Sequence[RunFolder], logs: Sequence[str], devices: Sequence[Any] | None = None
+) -> bool:
     config = runs[0].config
     trainer = Trainer(config, devices)
     seeds = Seeds(trainer, [run.config.seed for run in runs])

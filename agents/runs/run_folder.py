@@ -6,10 +6,12 @@ checkpoints/     named by the updates done; the last ones and the best
 set_aside/       checkpoints that a resumed run passed over
 summary.json     final return and MMER, once training has ended
 evaluation.json  written by `metaenvs evaluate`
+lock             the process that trains, while it does
 """
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -21,14 +23,21 @@ from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner import parallel
 from agents.runs.checkpoint import Checkpoints
+from agents.runs.lock import Lock
 
 
 class RunFolder:
-    """A run on disk: its `config` and its `checkpoints`. Use `create`, `resume` or `open`."""
+    """A run on disk: its `config` and its `checkpoints`. Use `create`, `resume` or `open`.
+
+    One that is made by `create` or `resume` is this process's alone until `release`.
+    """
 
     def __init__(self, path: Path, config: TrainConfig, writable: bool):
         self.path = path
         self.config = config
+        self._lock = _lock(path)
+        if writable:
+            self.lock()  # before anything in it is tidied up
         self.checkpoints = Checkpoints(path / "checkpoints", config.keep_checkpoints, writable)
 
     @classmethod
@@ -36,7 +45,8 @@ class RunFolder:
         """A new folder.
 
         Raises:
-            RunError: if `path` exists and is not to be overwritten, or holds no run.
+            RunError: if `path` exists and is not to be overwritten, or holds no run, or if
+                another process trains into it.
         """
         parallel.on_first_process(lambda: _create(path, config, overwrite))
         return cls(path, config, writable=True)
@@ -46,7 +56,8 @@ class RunFolder:
         """The folder of a run that `config` started, or a new one if there is none.
 
         Raises:
-            RunError: if the run in it has other settings; the message names them.
+            RunError: if the run in it has other settings (the message names them), or if
+                another process trains into it.
         """
         parallel.on_first_process(lambda: _resume(path, config))
         return cls(path, config, writable=True)
@@ -59,6 +70,18 @@ class RunFolder:
             RunError: if there is none at `path`, or its settings cannot be read.
         """
         return cls(path, _read_config(path), writable=False)
+
+    def lock(self) -> None:
+        """Keep the folder from other processes, until `release` or this process's death.
+
+        Raises:
+            RunError: if another process has it.
+        """
+        parallel.on_first_process(self._lock.take)
+
+    def release(self) -> None:
+        """Leave the folder to others."""
+        self._lock.release()
 
     @property
     def metrics_path(self) -> Path:
@@ -113,6 +136,24 @@ def prepare(
     return [start(path / f"seed{each.seed}", each) for each in several]
 
 
+def check(path: Path, config: TrainConfig) -> None:
+    """Refuse a folder with a run of other settings; one that is absent is right.
+
+    Raises:
+        RunError: naming the settings.
+    """
+    if not path.exists():
+        return
+    different = configs.differences(_read_config(path), config)
+    if different:
+        listing = "; ".join(f"{k}: {a!r} there, {b!r} here" for k, (a, b) in different.items())
+        raise RunError(f"{path} was started with other settings ({listing})")
+
+
+def _lock(path: Path) -> Lock:
+    return Lock(path / "lock", f"trains into {path}")
+
+
 def _check_group(path: Path, may_exist: bool) -> None:
     if (path / "config.json").exists():
         raise RunError(f"{path} holds a single run; name another folder for several seeds")
@@ -133,24 +174,32 @@ def _create(path: Path, config: TrainConfig, overwrite: bool) -> None:
             raise RunError(_exists(path))
         if not (path / "config.json").exists():
             raise RunError(f"{path} holds no run (no config.json) and is left as it is")
-        shutil.rmtree(path)
-    # Named when it is whole, so that a process killed here leaves nothing to refuse.
-    unfinished = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    (unfinished / "config.json").write_text(configs.to_json(config))
-    unfinished.rename(path)
+        with _lock(path):
+            old = path.with_name(f"{path.name}.replaced-{os.getpid()}")
+            path.rename(old)
+            shutil.rmtree(old)
+    # Named when it is whole, so that a process killed here leaves nothing to refuse. Two may
+    # be here at once: each has a name of its own, and the second finds the place taken.
+    unfinished = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        unfinished.mkdir(parents=True)
+        (unfinished / "config.json").write_text(configs.to_json(config))
+        unfinished.rename(path)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not (path / "config.json").exists():
+            raise
+        raise RunError(_exists(path)) from None
 
 
 def _resume(path: Path, config: TrainConfig) -> None:
     if not path.exists():
-        _create(path, config, overwrite=False)
-        return
-    there = _read_config(path)
-    different = configs.differences(there, config)
-    if different:
-        listing = "; ".join(f"{k}: {a!r} there, {b!r} here" for k, (a, b) in different.items())
-        raise RunError(f"{path} was started with other settings ({listing})")
+        try:
+            _create(path, config, overwrite=False)
+            return
+        except RunError:
+            pass  # another process was faster: the folder is there now
+    check(path, config)
 
 
 def _read_config(path: Path) -> TrainConfig:

@@ -7,6 +7,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from agents.failures import RunError
@@ -159,3 +160,44 @@ def test_sums_are_in_the_format_of_sha256sum(checkpoints):
     lines = (checkpoints.path / "1" / SUMS).read_text().splitlines()
     assert all(len(line.partition("  ")[0]) == 64 for line in lines)
     assert json.loads((checkpoints.path / "1" / "_CHECKPOINT_METADATA").read_text())
+
+
+NAMES = ["layers=[1,2]", "a[b", "a]b", "a\\b", "*?#%:=!", "%41%5B", "~ {x} $HOME '\"", "Größe 大"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_may_have_any_name(name, tmp_path):
+    for path in (tmp_path / name, tmp_path / name / "checkpoints"):
+        checkpoints = Checkpoints(path, keep=2, writable=True)
+        for update in (1, 2, 3):
+            checkpoints.save(update, state(update), score=-float(update))
+        again = Checkpoints(path, keep=2, writable=False)
+        assert again.updates == [1, 2, 3] and again.best == 1
+        update, restored = again.restore(shapes())
+        assert update == 3 and again.fault(3) is None
+        assert_same(restored, state(3))
+
+
+def test_what_cannot_be_read_again_does_not_count_as_saved(checkpoints, monkeypatch):
+    save = checkpoints._manager.save
+
+    def loses_an_array(update, args, **kwargs):
+        less = {**args.item, "params": {}}
+        return save(update, args=ocp.args.PyTreeSave(less), **kwargs)
+
+    def writes_nonsense(update, **kwargs):
+        save(update, **kwargs)
+        manifest = checkpoints.path / "4" / "default" / "manifest.ocdbt"
+        manifest.write_bytes(b"x" * 100)
+
+    for fault, message in (
+        (loses_an_array, "params.kernel is None"),
+        (writes_nonsense, "could not be written"),
+    ):
+        monkeypatch.setattr(checkpoints._manager, "save", fault)
+        with pytest.raises(RunError, match=message):
+            checkpoints.save(4, state(4))
+        assert checkpoints.updates == [1, 2, 3]
+    monkeypatch.setattr(checkpoints._manager, "save", save)
+    checkpoints.save(4, state(4))
+    assert checkpoints.restore(shapes())[0] == 4
