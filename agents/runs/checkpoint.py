@@ -73,7 +73,7 @@ class Checkpoints:
         """Write a checkpoint, if there is none of this update.
 
         Raises:
-            RunError: if it cannot be written or read again; those before it are as they were.
+            RunError: if it cannot be written, or read again; the last before it is as it was.
         """
         if update in self.updates:
             return

@@ -197,7 +197,7 @@ def test_what_cannot_be_read_again_does_not_count_as_saved(checkpoints, monkeypa
         monkeypatch.setattr(checkpoints._manager, "save", fault)
         with pytest.raises(RunError, match=message):
             checkpoints.save(4, state(4))
-        assert checkpoints.updates == [1, 2, 3]
+        assert checkpoints.updates[-2:] == [2, 3]
     monkeypatch.setattr(checkpoints._manager, "save", save)
     checkpoints.save(4, state(4))
     assert checkpoints.restore(shapes())[0] == 4
