@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from agents.commands import COMMANDS
-from agents.failures import RunError
+from agents.failures import RunError, is_refusal
+
+DEBUG = "--debug"
+"""Of every command: a message comes with its traceback."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ["METAENVS_CACHE"])
     command = importlib.import_module(f"agents.commands.{argv[0]}")
     try:
-        return command.main(argv[1:]) or 0
+        return command.main([word for word in argv[1:] if word != DEBUG]) or 0
     except (ValueError, TypeError, OSError, RunError) as error:
+        if DEBUG in argv or not is_refusal(error):
+            raise
         print(f"metaenvs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -48,6 +53,7 @@ def usage() -> str:
     lines += [
         "",
         "`metaenvs COMMAND --help` shows a command's options.",
+        "--debug shows where in the code a message comes from.",
         "METAENVS_CACHE=FOLDER in the environment keeps compiled programs there between runs.",
     ]
     return "\n".join(lines) + "\n"

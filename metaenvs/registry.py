@@ -64,7 +64,12 @@ def make(env_id: str, *, step_api: str = "gymnax", **kwargs: Any) -> tuple[Any, 
     if env_id in _factories:
         env = _build(env_id, kwargs)
     elif env_id in gymnax.registered_envs:
-        env, _ = gymnax.make(env_id, **kwargs)
+        try:
+            env, _ = gymnax.make(env_id, **kwargs)
+        except TypeError as error:
+            if not kwargs:
+                raise
+            raise TypeError(f"{env_id} takes no such settings: {error}") from error
     else:
         ids = dict.fromkeys(registered_envs + gymnax.registered_envs)
         raise errors.unknown(env_id, ids, "environment id")

@@ -28,11 +28,20 @@ class Interval:
 def iqm(means: np.ndarray) -> np.ndarray:
     """Interquartile mean over runs and tasks: `[..., runs, tasks]` to `[...]`.
 
+    A quarter of the means over trials is left out at each end, rounded down: where there are
+    fewer than four of them this is the plain mean (`iqm_trims`). It is rliable's
+    `aggregate_iqm` of the table of those means.
+
     Source: Agarwal et al. 2021 (arXiv 2108.13264).
     """
     from scipy import stats  # here: it takes longer to import than all of this package
 
     return np.asarray(stats.trim_mean(means.reshape(*means.shape[:-2], -1), 0.25, axis=-1))
+
+
+def iqm_trims(means: int) -> bool:
+    """Whether the interquartile mean of so many means leaves any out. If not, do not show it."""
+    return means >= 4
 
 
 def mean(means: np.ndarray) -> np.ndarray:

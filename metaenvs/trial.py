@@ -177,7 +177,12 @@ class RandomProjection(environment.Environment):
         self._dynamics = dict(dynamics or {})
         for group in self._dynamics:
             errors.lookup(self.splits, group, "split")
-        self.params_for(split=self.split)  # an unknown split is refused here, not at a reset
+        errors.lookup(self.splits, self.split, "split")
+        for group in self.splits:  # what is wrong with one is refused here, not at a reset
+            try:
+                self.params_for(split=group)
+            except ValueError as error:
+                raise ValueError(f"split {group!r}: {error}") from None
 
     # Two environments that run the same program are one static argument to jit: the
     # splits of a suite then share compilations. `default_params` is no part of this.

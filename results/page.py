@@ -14,7 +14,7 @@ Runs that were stopped: collect random-projection-v0-stopped FOLDER --stopped.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from agents.report import figures, published
 from agents.report.runs import Agent
 from agents.report.tables import markdown, raw_text, text
 from agents.runs import summary
-from metaenvs import statistics
+from metaenvs import evaluation, statistics
+from metaenvs.suites import SUITES
 from results.data import (
     DOCS,
     ENTROPY,
@@ -55,7 +56,7 @@ from results.tables import (
 )
 from results.variants import dynamics_part, entropy_part, long_part, stopped_part
 
-WIPED = "carry wiped every step"
+WIPED = evaluation.WIPED_EVERY_STEP.name
 """A control: what S5 does without a memory."""
 PAPER = ("S5", "LSTM", "MLP")
 """Memories that the paper has."""
@@ -292,6 +293,7 @@ not help."""
 
 
 def paper_part() -> str:
+    suite = SUITES[published.SUITE]
     frames = [
         [f"{n:.0e}".replace("e+0", "e"), *(f"{np.mean(x):.0f}" for x in rows.values())]
         for n, rows in published.CURVES.items()
@@ -302,7 +304,16 @@ def paper_part() -> str:
 of width 256, LSTM 512; read from its plots (± about 3). Mean return over the training tasks on the
 way to 2e9 frames:
 
-{markdown(["frames", *PAPER], frames)}"""
+{markdown(["frames", *PAPER], frames)}
+
+The paper's means on this page are means over tasks of what was read, {means_of(suite.train)} on
+the training tasks and {means_of(suite.held_out)} on the held-out tasks (S5, LSTM, MLP). The
+smoothed mean curves that the paper draws end at 810, 661, 233 and 505, 381, 204."""
+
+
+def means_of(tasks: Sequence[str]) -> str:
+    """The paper's mean returns at its end, by sequence model."""
+    return ", ".join(f"{np.mean([published.RETURNS[t][m] for t in tasks]):.0f}" for m in PAPER)
 
 
 def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:

@@ -28,6 +28,13 @@ def test_relative_links_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_pages_agree_on_what_is_frozen():
+    """What the questions say of an id is what `tests/frozen` holds."""
+    frozen = {path.stem for path in (ROOT / "tests/frozen").glob("*.npz")}
+    said = re.findall(r"\*\*Is `([\w-]+)` frozen\?\*\* (\w+)", (ROOT / "docs/faq.md").read_text())
+    assert said and all((answer == "Yes") == (name in frozen) for name, answer in said)
+
+
 def test_every_native_task_has_a_picture():
     names = {path.stem for path in (ROOT / "docs/images/tasks").glob("*.png")}
     assert names == set(tasks.task_names), "run scripts/draw_tasks.py"

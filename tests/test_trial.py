@@ -419,3 +419,32 @@ def test_bad_calls_are_named(lite):
         env.params_for(tasks=["reacher_easy"], split="train")
     with pytest.raises(ValueError, match="no tasks given"):
         env.params_for(tasks=[])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"splits": {"a": ["pendulum_swingup"], "b": ["pendulum_swngup"]}},
+            "'b'.*'pendulum_swngup'",
+        ),
+        ({"splits": {"a": ["pendulum_swingup"], "b": []}}, "'b'.*no tasks"),
+        (
+            {
+                "splits": {"a": ["pendulum_swingup"], "b": ["pendulum_swingup"]},
+                "dynamics": {"b": {"mass": (2.0, 1.0)}},
+            },
+            "'b'.*mass",
+        ),
+        (
+            {
+                "splits": {"a": ["pendulum_swingup"], "b": ["pendulum_swingup"]},
+                "dynamics": {"b": {"colour": (1.0, 2.0)}},
+            },
+            "'b'.*'colour'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_any_split_is_refused_at_once(settings, message):
+    with pytest.raises(ValueError, match=message):
+        metaenvs.RandomProjection(["pendulum_swingup"], **settings)

@@ -30,6 +30,10 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
     params = _with(params, config.env_params, config.env)
     if not hasattr(env, "task_names"):
         env = EpisodeTrials(env, config.observe)
+    elif config.observe != TrainConfig.observe and set(env.observe) != set(config.observe):
+        raise ValueError(
+            f"{config.env} takes no observe: it shows {tuple(env.observe)}, not {config.observe}"
+        )
     return env, params
 
 

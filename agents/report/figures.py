@@ -13,17 +13,12 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from agents.report import published, tables
 from agents.report.runs import Agent
+from agents.runs.summary import mean_return
 from metaenvs import evaluation, statistics
+from metaenvs.evaluation.looks import look
 
 # Okabe-Ito: distinguishable with every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_POLICY_STYLES = {
-    "agent": "-",
-    "carry wiped every step": "-.",
-    "carry wiped every episode": "--",
-    "projection redrawn every episode": (0, (5, 1, 1, 1, 1, 1)),
-    "random": ":",
-}
 _INK = "#262626"
 """Of text and axes; the page's own text colour in its place where the figure is inline."""
 _FONT = 9.0
@@ -119,13 +114,10 @@ def controls(agent: Agent, index: int, cell: str) -> Figure:
             for k, result in enumerate(agent.results):
                 entry = evaluation.find(result, cell, policy)
                 summary = entry["mean_over_tasks"] if task == "mean" else entry["tasks"][task]
-                shade = colour(index) if policy == "agent" else "#808080"
-                if policy.startswith("carry"):
-                    shade = COLOURS[(index + 1) % len(COLOURS)]
-                if policy.startswith("projection"):
-                    shade = COLOURS[(index + 2) % len(COLOURS)]
-                label = policy if k == 0 else None
-                _curve(ax, entry, summary, shade, _POLICY_STYLES[policy], label)
+                drawn = look(policy)
+                shade = colour(index) if policy == "agent" else drawn.colour
+                label = drawn.label if k == 0 else None
+                _curve(ax, entry, summary, shade, drawn.line, label)
         _trial_axes(ax, agent, cell)
         ax.set_title(task, loc="left", weight="bold" if task == "mean" else "normal")
     for ax in axes[::4]:
@@ -204,7 +196,10 @@ def intervals(agents: Sequence[Agent], cells: Sequence[str]) -> Figure | None:
             for i, agent in enumerate(agents):
                 scores = agent.scores(cell)
                 assert scores is not None
-                found = statistics.interval(scores[..., :own].mean(-1), statistic)
+                as_trained = scores[..., :own].mean(-1)
+                if not tables.shown(statistic, as_trained):
+                    continue
+                found = statistics.interval(as_trained, statistic)
                 y = -row - (i + 0.5) / len(agents) * 0.7
                 label = agent.label if row == 0 else None
                 ax.plot([found.low, found.high], [y, y], color=colour(i), linewidth=3, alpha=0.45)
@@ -269,8 +264,7 @@ def _learning_curve(metrics: Sequence[dict], task: str, points: int = 100):
     """Means over as many stretches of the training as there are `points`."""
     lines = []
     for line in metrics:
-        values = [x for x in line["return"].values() if x is not None]
-        value = line["return"].get(task) if task != "mean" else np.mean(values or [np.nan])
+        value = mean_return(line) if task == "mean" else line["return"].get(task)
         if value is not None and np.isfinite(value):
             lines.append((line["steps"], value))
     if not lines:

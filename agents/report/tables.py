@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,7 +56,10 @@ def summary(agents: Sequence[Agent]) -> Table:
                 row += ["-"] * 5
             else:
                 as_trained = scores[..., :own].mean(-1)
-                row += [text(statistics.interval(as_trained, f)) for f in AGGREGATES]
+                row += [
+                    text(statistics.interval(as_trained, f)) if shown(f, as_trained) else "-"
+                    for f in AGGREGATES
+                ]
                 row.append(text(statistics.interval(scores[..., -1] - scores[..., 0])))
                 row.append(text(statistics.interval(scores.mean(-1))))
             rows.append(tuple(row))
@@ -64,6 +67,12 @@ def summary(agents: Sequence[Agent]) -> Table:
 
 
 AGGREGATES = tuple(statistics.AGGREGATES.values())
+
+
+def shown(statistic: Callable, scores: np.ndarray) -> bool:
+    """Whether a statistic of `scores [runs, tasks, trials]` is what its name says."""
+    runs, tasks = scores.shape[:2]
+    return statistic is not statistics.iqm or statistics.iqm_trims(runs * tasks)
 
 
 def by_task(agents: Sequence[Agent], cell: str) -> Table:

@@ -1,6 +1,7 @@
 """Runs listed in a file, to be compared: trained and evaluated one after the other."""
 
 import dataclasses
+import json
 import re
 import shutil
 import tomllib
@@ -157,8 +158,10 @@ def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:
         done, stage = 0, "not begun"
         if path.exists():
             done, stage = RunFolder.open(path).latest_update or 0, "begun"
+        final = None
         if (path / "summary.json").exists():
             stage = "trained"
+            final = json.loads((path / "summary.json").read_text())["final_return"]
         if (path / "evaluation.json").exists():
             stage = "evaluated"
         rows.append(
@@ -167,6 +170,7 @@ def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:
                 "seed": config.seed,
                 "stage": stage,
                 "updates": f"{done} of {updates[path.parent.name]}",
+                "final return": "-" if final is None else final,
             }
         )
     return rows

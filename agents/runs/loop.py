@@ -171,8 +171,8 @@ def _over_seeds(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What is shown of the lines of several seeds: mean returns, steps of all."""
 
     def mean(values: list[float | None]) -> float | None:
-        there = [x for x in values if x is not None]
-        return float(np.mean(there)) if there else None
+        # Where a seed ended no episode of a task, a mean would be of other seeds.
+        return None if None in values else float(np.mean([x for x in values if x is not None]))
 
     return {
         "update": lines[0]["update"],

@@ -63,7 +63,9 @@ class TrainingProgress:
         self._done = line["update"]
         known = {task: value for task, value in line["return"].items() if value is not None}
         returns = "  ".join(f"{task} {_short(value)}" for task, value in known.items())
-        mean = f"mean {_short(sum(known.values()) / len(known))}  " if known else ""
+        mean = ""
+        if known and len(known) == len(line["return"]):  # else it would be of other tasks
+            mean = f"mean {_short(sum(known.values()) / len(known))}  "
         speed = f"{line['steps_per_second']:,.0f} steps/s"
         if self._bar:
             self._bar.below = returns

@@ -8,13 +8,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from agents.screen.console import console
-from metaenvs import evaluation
-
-_SHORT = {
-    "carry wiped every step": "wiped,\nsteps",
-    "carry wiped every episode": "wiped,\nepisodes",
-    "projection redrawn every episode": "redrawn,\nepisodes",
-}
+from metaenvs import evaluation, statistics
+from metaenvs.evaluation.looks import look
 
 
 class EvaluationProgress:
@@ -63,8 +58,8 @@ def show(result: dict[str, Any]) -> None:
         f"\n{result['suite']}, {protocol['id']}: mean return of the first "
         f"{result['own_episodes']} episode(s) of a trial, {protocol['trials_per_task']} trials "
         "per task, ± half of the 95 % interval. Score: 0 is the random policy, 1 a single-task "
-        "expert without projection. Wiped: the agent with its memory emptied at every step or "
-        "episode; redrawn: with another projection in every episode.",
+        "expert without projection. Reset: the agent with its hidden state emptied at every step "
+        "or episode; redrawn: with another projection in every episode.",
     )
     if protocol["id"].endswith(evaluation.QUICK):
         console.print(
@@ -93,7 +88,7 @@ def _by_task(result: dict[str, Any], cell: str) -> Table:
     table = _table(f"{cell} ({agent['projection']} projections)")
     table.add_column("task", no_wrap=True)
     for name in names:
-        table.add_column(_SHORT.get(name, name), justify="right")
+        table.add_column(look(name).short, justify="right")
     table.add_column("score", justify="right")
     for task in [*agent["tasks"], "mean"]:
         row = [_number(_of_task(entries[name], task)["return"]["value"]) for name in names[:-1]]
@@ -120,8 +115,9 @@ def _by_episode(result: dict[str, Any], cells: Sequence[str]) -> Table:
 
 def _by_cell(result: dict[str, Any]) -> Table:
     title = (
-        "all cells over tasks: mean, interquartile mean and 20th percentile of the score, its "
-        "gain from the first to the last episode, and its mean over the whole trial (area)"
+        "all cells over tasks: mean, interquartile mean (of four tasks or more) and 20th "
+        "percentile of the score, its gain from the first to the last episode, and its mean over "
+        "the whole trial (area)"
     )
     table = _table(title)
     table.add_column("cell", no_wrap=True)
@@ -132,6 +128,8 @@ def _by_cell(result: dict[str, Any]) -> Table:
             summary = entry["mean_over_tasks"]
             scores = ("mean", "iqm", "percentile_20", "gain", "area")
             row = [_score(summary, name, interval=name == "mean") for name in scores]
+            if not statistics.iqm_trims(len(entry["tasks"])):
+                row[scores.index("iqm")] = "-"
             table.add_row(entry["cell"], _with_interval(summary["return"]), *row)
     return table
 

@@ -68,7 +68,8 @@ def width_for(name: str, params: int, /, **fields: Any) -> int:
         )
     # Weights are vectors and matrices, so their number is a polynomial of degree two in the width.
     number = np.polynomial.Polynomial.fit((1, 2, 3), (smallest, count(2), count(3)), 2)
-    k = max((number - params).roots().real)
+    # Rounding may leave the smallest model's width just below 1.
+    k = max(1.0, *(number - params).roots().real)
     nearest = min((np.floor(k), np.ceil(k)), key=lambda k: abs(count(k) - params))
     return multiple * int(nearest)
 

@@ -47,7 +47,7 @@ class Control:
     """A way to run a policy without something that it may need.
 
     Attributes:
-        name: in results.
+        name: its id in results. How it is shown: `metaenvs.evaluation.looks`.
         wipe_every_step: empty its memory before every step.
         wipe_every_episode: empty its memory before every episode.
         redraw_every_episode: every episode is the first of another trial of the same

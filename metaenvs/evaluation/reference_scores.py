@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from metaenvs import tasks
 from metaenvs.statistics import Interval
+from metaenvs.suites import SUITES
+from metaenvs.tasks import Task
 from metaenvs.trial import RandomProjection
 
 
@@ -44,19 +47,28 @@ def find(env: RandomProjection) -> dict[str, Anchor]:
     """The anchors of an environment's tasks.
 
     They depend on the task, on how long its episodes are and on how long an action is
-    held: a task that was not measured under the environment's settings is absent.
+    held: a task that was not measured under the environment's settings is absent. So is one
+    that merely has the name of a task that was measured.
     """
     found = {}
-    for task in env.task_names:
-        steps = control_steps(env, task)
+    for task in env.tasks.tasks:
         for entry in table()["anchors"]:
             if (entry["task"], entry["control_steps"], entry["action_repeat"]) == (
-                task,
-                steps,
+                task.name,
+                control_steps(env, task.name),
                 env.action_repeat,
-            ):
-                found[task] = Anchor(Interval(**entry["random"]), Interval(**entry["expert"]))
+            ) and task == measured_task(task.name):
+                found[task.name] = Anchor(Interval(**entry["random"]), Interval(**entry["expert"]))
     return found
+
+
+def measured_task(name: str) -> Task | None:
+    """The task of that name that was measured: a suite's own, or that of `metaenvs.tasks`."""
+    own = (suite.own[name] for suite in SUITES.values() if name in suite.own)
+    factory = next(own, None)
+    if factory is not None:
+        return factory()
+    return tasks.make(name) if name in tasks.task_names + tasks.brax_task_names else None
 
 
 def control_steps(env: RandomProjection, task: str) -> int:

@@ -8,15 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metaenvs.evaluation import find
-
-# Okabe-Ito: distinguishable with every kind of colour vision.
-_STYLES = {
-    "agent": ("#0072B2", "-"),
-    "carry wiped every episode": ("#009E73", "--"),
-    "carry wiped every step": ("#D55E00", "-."),
-    "projection redrawn every episode": ("#CC79A7", "--"),
-    "random": ("#777777", ":"),
-}
+from metaenvs.evaluation.looks import look
 
 
 def save(result: dict[str, Any], path: Path, condition: str | None = None) -> None:
@@ -65,11 +57,20 @@ def _panel(ax: Any, result: dict[str, Any], cell: str, task: str) -> None:
         if entry["cell"] != cell:
             continue
         summary = entry["mean_over_tasks"] if task == "mean" else entry["tasks"][task]
-        colour, line = _STYLES[entry["policy"]]
+        shown = look(entry["policy"])
         curve = {k: np.array([x[k] for x in summary["curve"]]) for k in ("value", "low", "high")}
         steps = (np.arange(len(curve["value"])) + 0.5) * length / len(curve["value"])
-        ax.plot(steps, curve["value"], line, color=colour, label=entry["policy"], linewidth=1.4)
-        ax.fill_between(steps, curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
+        ax.plot(
+            steps,
+            curve["value"],
+            linestyle=shown.line,
+            color=shown.colour,
+            label=shown.label,
+            linewidth=1.4,
+        )
+        ax.fill_between(
+            steps, curve["low"], curve["high"], color=shown.colour, alpha=0.18, linewidth=0
+        )
     for k in range(1, episodes):
         ax.axvline(k * length / episodes, color="0.85", linewidth=0.8, zorder=0)
     trained = min(result["trained_episodes"], episodes)

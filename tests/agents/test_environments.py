@@ -126,3 +126,21 @@ def test_only_an_environment_that_can_choose_is_told_what_to_show():
     assert environments.observed(TrainConfig(env="WithoutObserve-v0")) == {}
     config = TrainConfig(env="RandomProjection-Lite-v0", observe=("reward",))
     assert environments.observed(config) == {"observe": ("reward",)}
+
+
+def test_observe_is_refused_where_the_environment_cannot_follow_it():
+    def make(projection="orthogonal"):
+        return metaenvs.RandomProjection(["pendulum_swingup"], observe=("reward",))
+
+    metaenvs.register("test-no-observe-v0", make)
+    config = dataclasses.replace(TINY, env="test-no-observe-v0", env_params={})
+    assert environments.make(config)[0].observe == ("reward",)  # nothing was asked for
+    with pytest.raises(ValueError, match=r"test-no-observe-v0 takes no observe: .*'reward'"):
+        environments.make(dataclasses.replace(config, observe=("action",)))
+
+
+def test_a_setting_that_an_environment_of_gymnax_lacks_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"Pendulum-v1 takes no such settings: .*'projection'"):
+        environments.make(
+            dataclasses.replace(TINY, env="Pendulum-v1", env_params={}, projection="gaussian")
+        )

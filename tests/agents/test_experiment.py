@@ -189,3 +189,15 @@ def test_folders_of_other_runs_are_refused_before_any_training(small, tmp_path):
     with pytest.raises(RunError, match="steps: 9999 there, 256 here"):
         experiment.walk(found, tmp_path / "out", print)
     assert not (tmp_path / "out" / "s5").exists()
+
+
+def test_the_status_tells_the_final_return_of_what_is_trained(small, tmp_path):
+    found = experiment.read(listed(tmp_path, LIST.replace("seeds = 2", "seeds = 1")))
+    (first, config), _ = found.members(tmp_path / "out")
+    RunFolder.create(first, config)
+    (first / "summary.json").write_text(json.dumps({"final_return": 3.5}))
+    rows = experiment.status(found, tmp_path / "out")
+    assert [(row["stage"], row["final return"]) for row in rows] == [
+        ("trained", 3.5),
+        ("not begun", "-"),
+    ]

@@ -13,10 +13,10 @@ import metaenvs
 from agents import cli, report
 from agents.config import TrainConfig
 from agents.failures import RunError
-from agents.report import page, runs, tables
+from agents.report import figures, page, runs, tables
 from agents.runs.run_folder import RunFolder
 from agents.screen import evaluation_view
-from metaenvs import evaluation
+from metaenvs import evaluation, statistics
 from metaenvs.evaluation import PROTOCOLS, measure
 
 TASKS = {"train": ("cartpole_swingup", "reacher_easy"), "held_out": ("pendulum_swingup",)}
@@ -173,3 +173,19 @@ def test_a_run_without_checkpoint_is_not_evaluated(tmp_path, capsys):
     assert sorted(run.rglob("*")) == before
     assert cli.main(["evaluate", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_mean_over_some_of_the_tasks_is_not_drawn():
+    lines = [
+        {"steps": 1, "return": {"a": 1.0, "b": 3.0}},
+        {"steps": 2, "return": {"a": 100.0, "b": None}},
+    ]
+    steps, means = figures._learning_curve(lines, "mean")
+    assert (steps.tolist(), means.tolist()) == ([1], [2])
+    assert figures._learning_curve(lines, "a")[1].tolist() == [1, 100]
+
+
+def test_an_interquartile_mean_is_shown_where_it_is_one():
+    few, many = np.zeros((1, 3, 8)), np.zeros((2, 3, 8))  # runs, tasks, trials
+    assert not tables.shown(statistics.iqm, few) and tables.shown(statistics.iqm, many)
+    assert tables.shown(statistics.mean, few)

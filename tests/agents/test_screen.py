@@ -180,3 +180,14 @@ def test_what_is_no_policy_is_refused(tmp_path, capsys, policy, message):
 def test_version():
     done = without("jax", "--version")
     assert done.stdout == f"metaenvs {metaenvs.__version__}\n"
+
+
+def test_a_mean_over_some_of_the_tasks_is_not_shown(monkeypatch):
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=80)
+    monkeypatch.setattr(screen, "console", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    line = {"update": 2, "steps_per_second": 12_346, "return": {"a": 250.0, "b": None}}
+    with screen.TrainingProgress(300, 0) as progress:
+        progress.show(line)
+    assert "a 250" in out.getvalue() and "mean" not in out.getvalue()

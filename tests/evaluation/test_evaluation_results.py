@@ -3,15 +3,15 @@
 import copy
 import json
 
+import gymnax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
 
 import metaenvs
-from metaenvs import evaluation
-from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, measure
-from metaenvs.evaluation import reference_scores as anchors
+from metaenvs import evaluation, tasks
+from metaenvs.evaluation import PROTOCOLS, Condition, Protocol, measure, reference_scores
 from metaenvs.rendering import adaptation
 from metaenvs.statistics import Interval
 
@@ -102,7 +102,7 @@ def test_scores_are_the_anchors_straight_line(result):
     """Tasks without an anchor have no score; with one, 0 is random and 1 the expert."""
     assert result["anchors"] == {}
     assert evaluation.find(result, "train/fresh", "agent")["mean_over_tasks"]["score"] is None
-    known = anchors.Anchor(
+    known = reference_scores.Anchor(
         Interval(100.0, 90.0, 110.0),
         Interval(500.0, 490.0, 510.0),
     )
@@ -205,3 +205,19 @@ def test_the_protocol_is_frozen():
     ]
     assert PROTOCOLS["rp-v0-eval1"].episodes_of(PROTOCOLS["rp-v0-eval1"].conditions[0], 1) == 4
     assert PROTOCOLS["rp-v0-eval1"].episodes_of(PROTOCOLS["rp-v0-eval1"].conditions[3], 16) == 32
+
+
+def test_a_control_of_ones_own_is_drawn(result, tmp_path):
+    own = copy.deepcopy(evaluation.find(result, "train/fresh", "random"))
+    own["policy"] = "left hand only"
+    adaptation.save({**result, "cells": [*result["cells"], own]}, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size
+
+
+def test_a_task_that_merely_has_the_name_of_another_has_no_reference_scores():
+    mine = tasks.from_gymnax(*gymnax.make("Pendulum-v1"), name="pendulum_swingup", max_steps=1000)
+    theirs = metaenvs.RandomProjection(["pendulum_swingup", "cartpole_balance"])
+    assert set(reference_scores.find(theirs)) == {"pendulum_swingup", "cartpole_balance"}
+    assert set(reference_scores.find(metaenvs.RandomProjection([mine, "cartpole_balance"]))) == {
+        "cartpole_balance"
+    }

@@ -85,3 +85,11 @@ def test_too_few_scores_are_refused(shape):
 def test_different_numbers_of_tasks_are_refused():
     with pytest.raises(ValueError, match="X has 2 tasks, Y has 3"):
         statistics.probability_of_improvement(np.zeros((1, 2, 4)), np.zeros((1, 3, 4)))
+
+
+def test_an_interquartile_mean_is_one_from_four_values_on():
+    """Below, nothing is left out: it would be the mean by another name."""
+    for n in range(1, 9):
+        values = np.arange(n, dtype=float)[None] ** 2
+        is_plain = statistics.iqm(values) == pytest.approx(values.mean())
+        assert statistics.iqm_trims(n) == (not is_plain)

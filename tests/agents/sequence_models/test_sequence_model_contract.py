@@ -349,3 +349,11 @@ def test_input_of_another_width_is_refused(name):
     x, reset = sequence()
     with pytest.raises(ValueError, match=f"width 4 .* {WIDTH} features"):
         jax.eval_shape(model.init, jax.random.key(0), model.init_carry(B), x, reset)
+
+
+@pytest.mark.parametrize("name", sorted(sequence_models.MODELS))
+def test_the_smallest_model_has_a_width(name):
+    """For the very number that the message names when fewer are asked for."""
+    step = sequence_models.make(name, layers=1).width_multiple
+    smallest = sequence_models.count_parameters(sequence_models.make(name, width=step, layers=1))
+    assert sequence_models.width_for(name, smallest, layers=1) == step
