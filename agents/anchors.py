@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tyro
-from flax import struct
 
 import metaenvs
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.runs import evaluate, loop
+from agents.runs.held import Held
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import console
 from metaenvs import errors
@@ -145,28 +144,6 @@ def train(task: str, out: Path) -> RunFolder:
     return run
 
 
-class Held(struct.PyTreeNode):
-    """A policy each of whose actions is held for `repeat` steps."""
-
-    policy: Any
-    repeat: int = struct.field(pytree_node=False)
-
-    def init_carry(self, n: int) -> Any:
-        return self.policy.init_carry(n), jnp.zeros((n, ACTION_SIZE)), jnp.zeros(n, jnp.int32)
-
-    def act(self, carry, obs, reset, key):
-        held, action, count = carry
-        count = jnp.where(reset, 0, count)
-        new, fresh = self.policy.act(held, obs, reset, key)
-        acts = count % self.repeat == 0
-
-        def choose(new, old):
-            return jnp.where(acts.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
-
-        action = choose(fresh, action)
-        return (jax.tree.map(choose, new, held), action, count + 1), action
-
-
 def measure(policy: Any, env: metaenvs.RandomProjection, episodes: int = EPISODES) -> Interval:
     """The return of an episode, over `episodes` of them."""
     trials = run_trials(policy, env, env.task_names, trials_per_task=episodes, seed=SEED)
@@ -192,7 +169,7 @@ def entries(task: str, run: RunFolder) -> list[dict[str, Any]]:
         if recipe.action_repeat % action_repeat:
             continue
         env = environment(task, action_repeat, recipe.observe)
-        expert = Held(policy, recipe.action_repeat // action_repeat)
+        expert = Held.on(policy, recipe.action_repeat // action_repeat, env)
         out.append(
             {
                 "task": task,

@@ -10,6 +10,11 @@ from typing import Any
 Settings = typing.TypeVar("Settings", bound="TrainConfig | ModelConfig | PPOConfig")
 
 
+def _later(default: Any) -> Any:
+    """A setting that is younger than published runs: no part of a fingerprint at its default."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 @dataclasses.dataclass(frozen=True)
 class MemoryOptions:
     """Settings that only some sequence models have.
@@ -63,6 +68,11 @@ class ModelConfig(MemoryOptions):
     """Give the value an encoder and a memory of its own."""
     normalise_observations: bool = False
     """Bring observations to mean 0 and variance 1, by what was seen so far in training."""
+    lag: bool = _later(False)
+    """Show the network the previous observation beside the present one."""
+    correlations: bool = _later(False)
+    """Show the network products of what the trial has shown so far: of observations with each
+    other and of actions with the changes they caused (`agents.learner.correlations`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +111,18 @@ class PPOConfig:
     """Divide rewards by the spread of their discounted sums so far in training."""
     reward_scale: float = 0.05
     """Rewards are multiplied by it before returns are formed, so that values are near 1."""
+    privileged_critic: bool = _later(False)
+    """Show the value, and only it, what the agent has to find out: the task, its true
+    observation, the action's projection and the time (`agents.learner.privileged`)."""
+    reconstruction_coef: float = _later(0.0)
+    """Weight of the squared error with which the memory reconstructs what is privileged."""
+    target_kl: float | None = _later(None)
+    """The learning rate is lowered after updates that change the policy by more than this, and
+    raised again, up to the schedule's, after those that change it by less. None: never."""
+    entropy_floor: float | None = _later(None)
+    """A policy's entropy below this costs `entropy_floor_coef` times what is missing, in every
+    state. None: nothing."""
+    entropy_floor_coef: float = _later(0.03)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +142,13 @@ class TrainConfig:
     by default the suite's own."""
     observe: tuple[str, ...] = ("action", "reward", "done")
     """What of the step before is observed besides: some of action, reward, done."""
+    hold: int = _later(1)
+    """For how many environment steps the agent holds an action. Memory and learning see one
+    element for each decision; its rewards are summed."""
     seed: int = 0
     """Of all that is random in the run."""
     steps: int = 10_000_000
-    """Environment steps, all environments together."""
+    """Environment steps, all environments together; `hold` of them to a decision."""
     envs: int = 64
     """Environments side by side."""
     trials_per_rollout: int = 1
@@ -146,6 +171,7 @@ class TrainConfig:
             ("trials_per_rollout", 1),
             ("checkpoint_every", 1),
             ("keep_checkpoints", 2),  # should the last one be damaged
+            ("hold", 1),
         ):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} must be at least {least}, got {getattr(self, field)}")
@@ -352,8 +378,24 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def fingerprint(config: TrainConfig) -> str:
-    """Twelve hexadecimal digits that differ when any setting does."""
-    return hashlib.sha256(to_json(config).encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits that differ when any setting does.
+
+    Settings that came later than published runs count only where they are not at their
+    default, which is what those runs did: so their fingerprints stay.
+    """
+    text = json.dumps(_without_later_defaults(config), indent=2) + "\n"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_later_defaults(config: Any) -> dict[str, Any]:
+    values = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if "later" in field.metadata and value == field.default:
+            continue
+        nested = dataclasses.is_dataclass(value)
+        values[field.name] = _without_later_defaults(value) if nested else value
+    return values
 
 
 def flat(config: TrainConfig) -> dict[str, Any]:

@@ -40,8 +40,14 @@ class Suite:
         episodes_per_trial: int | None = None,
         projection: str | None = None,
         observe: Sequence[str] = OBSERVE,
+        action_repeat: int | None = None,
     ) -> RandomProjection:
-        """The suite's environment; `split` only sets the default `task_weights`."""
+        """The suite's environment; `split` only sets the default `task_weights`.
+
+        None leaves `episodes_per_trial`, `projection` and `action_repeat` as the suite has
+        them. Another `action_repeat` is for training an agent that holds its actions: results
+        are compared on the suite's own steps.
+        """
         names = dict.fromkeys(self.train + self.held_out)
         return RandomProjection(
             [self.own[name]() if name in self.own else name for name in names],
@@ -51,7 +57,7 @@ class Suite:
             episodes_per_trial=(
                 self.episodes_per_trial if episodes_per_trial is None else episodes_per_trial
             ),
-            action_repeat=self.action_repeat,
+            action_repeat=self.action_repeat if action_repeat is None else action_repeat,
             reward_scale=self.reward_scale,
             observe=observe,
             splits={"train": self.train, "held_out": self.held_out},

@@ -26,7 +26,16 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
     """
     settings = {"episodes_per_trial": config.episodes_per_trial, "projection": config.projection}
     kwargs: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-    env, params = metaenvs.make(config.env, **kwargs, **observed(config))
+    kwargs |= observed(config)
+    env, params = metaenvs.make(config.env, **kwargs)
+    if config.hold > 1:
+        if "action_repeat" not in registry.keywords(config.env):
+            raise ValueError(
+                f"hold={config.hold}: {config.env} cannot hold an action; only suites of "
+                "RandomProjection can (their factories take action_repeat)"
+            )
+        repeat = config.hold * env.action_repeat
+        env, params = metaenvs.make(config.env, **kwargs, action_repeat=repeat)
     params = _with(params, config.env_params, config.env)
     if not hasattr(env, "task_names"):
         env = EpisodeTrials(env, config.observe)

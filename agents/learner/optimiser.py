@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from agents.config import PPOConfig
@@ -31,6 +33,23 @@ def schedule(config: PPOConfig, steps: int) -> optax.Schedule:
         return rest
     rise = optax.linear_schedule(0.0, config.learning_rate, warmup)
     return optax.join_schedules([rise, rest], [warmup])
+
+
+LEAST_RATE = 0.02
+"""Factor below which `adapted` does not lower a learning rate."""
+
+
+def adapted(rate: jax.Array | None, kl: jax.Array, target: float | None) -> jax.Array | None:
+    """The factor on the learning rate after an update that changed the policy by `kl`.
+
+    It falls by a third where `kl` is above the target, rises by half where it is below half
+    of it, and stays between `LEAST_RATE` and 1. Source: Schulman et al. 2017, section 4,
+    whose penalty follows the KL by the same rule.
+    """
+    if rate is None or target is None:
+        return rate
+    factor = jnp.where(kl > target, 1 / 1.5, jnp.where(kl < target / 2, 1.5, 1.0))
+    return jnp.clip(rate * factor, LEAST_RATE, 1.0)
 
 
 def make(config: PPOConfig, rate: optax.Schedule) -> optax.GradientTransformation:

@@ -24,6 +24,7 @@ class Rollout(struct.PyTreeNode):
         reward: scaled.
         terminated, truncated: whether the trial ended with this step.
         final_value: value of the observation after a truncated trial's last step, else 0.
+        privileged: what the critic was shown besides (`agents.learner.privileged`), or None.
     """
 
     obs: jax.Array
@@ -35,6 +36,7 @@ class Rollout(struct.PyTreeNode):
     terminated: jax.Array
     truncated: jax.Array
     final_value: jax.Array
+    privileged: jax.Array | None = None
 
 
 def stop_at(rollout: Rollout, over: jax.Array) -> Rollout:
@@ -88,8 +90,12 @@ def loss(
     clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
     policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
     value_loss = 0.5 * jnp.mean((value - target) ** 2)
-    entropy = jnp.mean(policy.entropy())
+    entropies = policy.entropy()
+    entropy = jnp.mean(entropies)
     total = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
+    if config.entropy_floor is not None:
+        missing = jnp.mean(jnp.maximum(config.entropy_floor - entropies, 0.0))
+        total += config.entropy_floor_coef * missing
     metrics = {
         "loss": total,
         "policy_loss": policy_loss,

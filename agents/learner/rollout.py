@@ -35,16 +35,20 @@ def collect(
     key: jax.Array,
     length: int,
     segment: int,
+    privileged: Callable[..., Any] | None = None,
 ) -> tuple[Loop, Any, Rollout, dict[str, jax.Array]]:
     """Act for `length` steps.
 
     Args:
-        act: `(carry, obs [B, ...], reset [B]) -> carry, policy, value [B]`.
+        act: `(carry, obs [B, ...], reset [B], privileged [B, P] or None)
+            -> carry, policy, value [B]`.
         step_env: a Gymnax environment's step over B environments,
             `(keys [B], env_state, action) -> obs, env_state, reward, terminated,
             truncated, info`, with auto-reset.
         loop: where to begin.
         segment: the memories are noted every so many steps; divides `length`.
+        privileged: `(env_state, obs [B, ...], first) -> [B, P]`, what the critic is shown
+            besides; `first` says that `obs` is an episode's first.
 
     Returns:
         Where it ended; the memories at the segments' starts, leaves
@@ -53,12 +57,17 @@ def collect(
     """
     envs = loop.reset.shape[0]
 
-    def value_of(carry, obs):
-        return act(carry, obs, jnp.zeros(envs, bool))[2]
+    def shown(env_state, obs, first=False):
+        return None if privileged is None else privileged(env_state, obs, first)
+
+    def value_of(carry, obs, env_state):
+        # The start of one more episode of the trial that has ended.
+        return act(carry, obs, jnp.zeros(envs, bool), shown(env_state, obs, first=True))[2]
 
     def step(loop, key):
         key_action, key_env = jax.random.split(key)
-        carry, policy, value = act(loop.carry, loop.obs, loop.reset)
+        seen = shown(loop.env_state, loop.obs)
+        carry, policy, value = act(loop.carry, loop.obs, loop.reset, seen)
         action = policy.sample(key_action)
         obs, env_state, reward, terminated, truncated, info = step_env(
             jax.random.split(key_env, envs), loop.env_state, action
@@ -67,9 +76,10 @@ def collect(
         final_value = jax.lax.cond(
             anywhere(truncated),
             value_of,
-            lambda carry, obs: jnp.zeros_like(value),
+            lambda *_: jnp.zeros_like(value),
             carry,
             info["final_observation"],
+            loop.env_state,
         )
         transition = Rollout(
             obs=loop.obs,
@@ -81,6 +91,7 @@ def collect(
             terminated=terminated,
             truncated=truncated,
             final_value=jnp.where(truncated, final_value, 0.0),
+            privileged=seen,
         )
         episode = {name: info[name] for name in EPISODE}
         return Loop(env_state, obs, terminated | truncated, carry), (transition, episode)

@@ -11,9 +11,12 @@ import optax
 from flax import struct
 
 from agents.config import TrainConfig
-from agents.learner import environments, networks, optimiser, parallel, ppo
+from agents.learner import environments, networks, optimiser, parallel, ppo, privileged
+from agents.learner.correlations import Layout
 from agents.learner.moments import RewardScale
 from agents.learner.rollout import Loop, collect, cut, join
+from metaenvs import RandomProjection
+from metaenvs.trial import OBSERVE
 
 
 class TrainState(struct.PyTreeNode):
@@ -25,6 +28,7 @@ class TrainState(struct.PyTreeNode):
         reset: `[B]` whether the memory is to be emptied before `obs` is read.
         carry: memories, `[B, ...]`.
         reward_scale: of rewards, if they are normalised; else None.
+        rate: factor on the learning rate, if the updates' KL decides it; else None.
         key: data of the seed's key.
         update: updates done. The randomness of an update is drawn from the key and
             this number.
@@ -37,6 +41,7 @@ class TrainState(struct.PyTreeNode):
     reset: jax.Array
     carry: Any
     reward_scale: RewardScale | None
+    rate: jax.Array | None
     key: jax.Array
     update: jax.Array
 
@@ -63,11 +68,18 @@ class Trainer:
             )
         self.mesh = parallel.mesh(devices)
         self.env, self.env_params = environments.make(config)
-        self.network = networks.make(config.model, self.env.action_space(self.env_params))
+        self._privileged = self._shown_to_critic()
+        self.network = networks.make(
+            config.model,
+            self.env.action_space(self.env_params),
+            self.env.observation_space(self.env_params).shape[0],
+            privileged.size(self.env) if self._privileged else 0,
+            self._layout() if config.model.correlations else None,
+        )
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
         self.rollout_length = rollout_length(config, self.env.trial_length(self.env_params))
         self.segment = segment_length(config, self.rollout_length)
-        self.steps_per_update = self.rollout_length * config.envs
+        self.steps_per_update = self.rollout_length * config.envs * config.hold
         self.updates = -(-config.steps // self.steps_per_update)
         self.gradient_steps = config.ppo.epochs * config.ppo.minibatches
         """In an update."""
@@ -109,15 +121,16 @@ class Trainer:
         obs, env_state = reset_env(jax.random.split(key_env, envs))
         carry = self.network.init_carry(envs)
         reset = jnp.ones(envs, bool)
-        params = self.network.init(key_params, carry, obs[None], reset[None])
+        variables = self.network.init(key_params, carry, obs[None], reset[None])
         state = TrainState(
-            params=params,
-            opt_state=self.optimiser.init(params),
+            params=variables,
+            opt_state=self.optimiser.init(variables),
             env_state=env_state,
             obs=obs,
             reset=reset,
             carry=carry,
             reward_scale=RewardScale.of_envs(envs) if self.config.ppo.normalise_rewards else None,
+            rate=None if self.config.ppo.target_kl is None else jnp.ones(()),
             key=jax.random.key_data(key),
             update=jnp.zeros((), jnp.int32),
         )
@@ -131,21 +144,26 @@ class Trainer:
         state, carries, rollout, episodes = self._rollout(state, key_rollout)
         if self.config.ppo.stop_at_termination:
             rollout = ppo.stop_at(rollout, episodes["episode_terminated"])
-        last_value = self._value(state.params, state.carry, state.obs, state.reset)
+        last_value = self._value(state)
         advantage, target = ppo.gae(
             rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda
         )
         advantage = ppo.normalise(advantage, episodes["task_id"], len(self.env.task_names))
         sequences = cut((rollout, advantage, target), self.segment), join(carries)
         params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
+        rate = optimiser.adapted(state.rate, metrics["approx_kl"], self.config.ppo.target_kl)
         residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
         metrics["explained_variance"] = 1.0 - residual
         metrics["param_norm"] = optax.tree.norm(params["params"])
         metrics |= self._returns(episodes)
         metrics["learning_rate"] = self.learning_rate(state.update * self.gradient_steps)
+        if state.rate is not None:
+            metrics["learning_rate"] *= state.rate
         # Only now: the gradients are those of the policy that acted.
-        params = networks.seen(params, rollout.obs)
-        state = state.replace(params=params, opt_state=opt_state, update=state.update + 1)
+        params = networks.seen(params, rollout.obs, rollout.privileged)
+        state = state.replace(
+            params=params, opt_state=opt_state, rate=rate, update=state.update + 1
+        )
         state = jax.lax.with_sharding_constraint(state, self.places(state))
         return state, jax.lax.with_sharding_constraint(metrics, parallel.same(self.mesh))
 
@@ -155,19 +173,47 @@ class Trainer:
         weights = getattr(self.env_params, "task_weights", np.ones(1))
         return tuple(n for n, w in zip(self.env.task_names, weights, strict=True) if w > 0)
 
-    def _value(self, params, carry, obs, reset):
-        constants = self.network.apply(params, method="step_constants")
-        return self._act(params, constants, carry, obs, reset)[2]
+    def _shown_to_critic(self):
+        """What a critic and a reconstruction get to see, `(env_state, obs, first) -> [B, P]`."""
+        config = self.config.ppo
+        if not (config.privileged_critic or config.reconstruction_coef):
+            return None
+        if not isinstance(self.env, RandomProjection):
+            raise ValueError(
+                "ppo.privileged_critic and ppo.reconstruction_coef need trials of RandomProjection,"
+                f" {self.config.env} has none"
+            )
 
-    def _act(self, params, constants, carry, obs, reset):
-        out: Any = self.network.apply(params, constants, carry, obs, reset, method="step")
+        def shown(env_state, obs, first):
+            time = jnp.where(first, 0, env_state.episode_length)
+            of_trial = partial(privileged.of_trial, self.env)
+            return jax.vmap(of_trial)(env_state, obs, time)
+
+        return shown
+
+    def _layout(self) -> Layout:
+        env = self.env
+        if not isinstance(env, RandomProjection) or env.observe != OBSERVE:
+            raise ValueError(
+                f"model.correlations needs RandomProjection with observe={OBSERVE}, got "
+                f"{self.config.env} with observe={self.config.observe}"
+            )
+        return Layout(env.obs_size, env.action_size)
+
+    def _value(self, state: TrainState):
+        constants = self.network.apply(state.params, method="step_constants")
+        shown = self._privileged and self._privileged(state.env_state, state.obs, False)
+        return self._act(state.params, constants, state.carry, state.obs, state.reset, shown)[2]
+
+    def _act(self, params, constants, carry, obs, reset, shown):
+        out: Any = self.network.apply(params, constants, carry, obs, reset, shown, method="step")
         return out  # carry, policy, value
 
     def _rollout(self, state: TrainState, key: jax.Array):
         constants = self.network.apply(state.params, method="step_constants")
 
-        def act(carry, obs, reset):
-            return self._act(state.params, constants, carry, obs, reset)
+        def act(carry, obs, reset, shown):
+            return self._act(state.params, constants, carry, obs, reset, shown)
 
         def step_env(keys, env_state, action):
             step = jax.vmap(self.env.step, (0, 0, 0, None))
@@ -177,7 +223,7 @@ class Trainer:
 
         loop = Loop(state.env_state, state.obs, state.reset, state.carry)
         loop, carries, rollout, episodes = collect(
-            act, step_env, loop, key, self.rollout_length, self.segment
+            act, step_env, loop, key, self.rollout_length, self.segment, self._privileged
         )
         state = state.replace(**loop._asdict())
         state, reward = self._scaled(state, rollout)
@@ -206,11 +252,23 @@ class Trainer:
     def _epochs(self, state: TrainState, sequences: Any, key: jax.Array):
         config = self.config.ppo
         batch, carries = sequences
+        acted = batch[0]
+        _, sensed = self.network.apply(
+            state.params, carries, acted.obs, acted.reset, method="sense"
+        )
+        batch = (*batch, sensed)
 
-        def loss(params, carry, rollout, advantage, target):
-            replayed: Any = self.network.apply(params, carry, rollout.obs, rollout.reset)
-            _, policy, value = replayed
-            return ppo.loss(policy, value, rollout, advantage, target, config)
+        def loss(params, carry, rollout, advantage, target, sensed):
+            inputs = (carry, rollout.obs, rollout.reset, rollout.privileged, sensed)
+            answer: Any = self.network.apply(params, *inputs, method="replay")
+            total, metrics = ppo.loss(
+                answer.policy, answer.value, rollout, advantage, target, config
+            )
+            if config.reconstruction_coef:
+                error = jnp.mean((answer.reconstruction - answer.target) ** 2)
+                total += config.reconstruction_coef * error
+                metrics |= {"loss": total, "reconstruction_error": error}
+            return total, metrics
 
         def take(tree, chosen, axis):
             rows = partial(ppo.minibatch, axis=axis)
@@ -223,6 +281,8 @@ class Trainer:
             )
             metrics["grad_norm"] = optax.tree.norm(grads)
             updates, opt_state = self.optimiser.update(grads, opt_state, params)
+            if state.rate is not None:
+                updates = optax.tree.scale(state.rate, updates)
             return (optax.apply_updates(params, updates), opt_state), metrics
 
         def epoch(learner, key):

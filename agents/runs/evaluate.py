@@ -11,6 +11,7 @@ from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner import environments
 from agents.learner.trainer import Trainer
+from agents.runs.held import Held
 from agents.runs.lock import Lock
 from agents.screen.evaluation_view import EvaluationProgress
 from metaenvs import errors, evaluation
@@ -62,7 +63,9 @@ def load(saved: Saved, deterministic: bool = False) -> tuple[AgentPolicy, Traine
     """
     trainer = Trainer(saved.config)
     update, agent = saved.restore_agent(trainer.state_shapes().agent())
-    return AgentPolicy.make(trainer.network, agent["params"], deterministic), trainer, update
+    policy: Any = AgentPolicy.make(trainer.network, agent["params"], deterministic)
+    hold = saved.config.hold
+    return (Held.on(policy, hold, trainer.env) if hold > 1 else policy), trainer, update
 
 
 def evaluate(

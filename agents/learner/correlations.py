@@ -1,0 +1,125 @@
+"""Correlations of what a trial has shown so far: statistics that turn with its projection.
+
+A linear memory sums up what it is shown, but what tells one projection from another are products
+of observations with each other and with actions. These are formed here, without parameters:
+
+* Inner products of observation vectors (the present one, the last one, running means). Behind
+  an orthogonal projection they are those of the task's own observations, whatever the draw.
+* Correlations of the last action with the change of the observation that it caused. They take
+  vectors of the observation space to vectors of the action space: which way to act in order
+  to move along them. An action put together from these turns with the action's projection.
+
+Recurrent as a memory is: emptied where the memory is emptied, carried where it is carried.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+MEANS = (0.5, 0.8, 0.95, 0.99)
+"""Decays, per decision, of the running means of observations."""
+EFFECTS = (0.9, 0.99)
+"""Decays of the correlations of actions with what they change."""
+REWARD = 0.99
+"""Decay of the correlation of rewards with observations."""
+VECTORS = 2 + len(MEANS) + 1
+"""Of the observation space: the present one, the last, the running means, the reward's."""
+DIRECTIONS = len(EFFECTS) * VECTORS + 1
+"""Of the action space: an effect's for every vector, and the last action."""
+
+
+class Layout(NamedTuple):
+    """Of an observation `[projected (obs), previous action (action), reward, episode flag]`."""
+
+    obs: int
+    action: int
+
+    @property
+    def features(self) -> int:
+        """How many numbers `step` gives."""
+        directions = DIRECTIONS - 1
+        return VECTORS * (VECTORS + 1) // 2 + directions * (self.action + 2) + 1
+
+
+class Correlations(NamedTuple):
+    """Running sums of B trials.
+
+    Attributes:
+        last: `[B, obs]` the observation before.
+        means: `[B, len(MEANS), obs]` of observations.
+        reward: `[B, obs]` correlation of reward and observation.
+        effects: `[B, len(EFFECTS), obs, action]` correlation of change and action.
+        count: `[B]` observations seen.
+    """
+
+    last: jax.Array
+    means: jax.Array
+    reward: jax.Array
+    effects: jax.Array
+    count: jax.Array
+
+
+def empty(layout: Layout, batch: int) -> Correlations:
+    """Nothing seen yet."""
+    o, a = layout
+    return Correlations(
+        jnp.zeros((batch, o)),
+        jnp.zeros((batch, len(MEANS), o)),
+        jnp.zeros((batch, o)),
+        jnp.zeros((batch, len(EFFECTS), o, a)),
+        jnp.zeros(batch),
+    )
+
+
+def step(
+    layout: Layout, seen: Correlations, obs: jax.Array, starts: jax.Array, reset: jax.Array
+) -> tuple[Correlations, jax.Array]:
+    """One observation more: what was seen, and `[B, layout.features]`.
+
+    Args:
+        obs: `[B, obs + action + 2]`, normalised.
+        starts: `[B]` whether it is an episode's first: it is no consequence of the action.
+        reset: `[B]` whether all before it is to be forgotten.
+    """
+    o, a = layout
+    x, action, reward = obs[:, :o], obs[:, o : o + a], obs[:, o + a]
+    seen = jax.tree.map(lambda s: jnp.where(reset.reshape(-1, *(1,) * (s.ndim - 1)), 0, s), seen)
+    first = (seen.count == 0)[:, None]
+    last = jnp.where(first, x, seen.last)
+    means = jnp.where(first[..., None], x[:, None], seen.means)
+    change = jnp.where(first | starts[:, None], 0.0, x - last)
+    effects = _mixed(EFFECTS, seen.effects, (change[:, :, None] * action[:, None, :])[:, None])
+    about_mean = (x - means[:, -1]) * reward[:, None]
+    correlated = REWARD * seen.reward + (1 - REWARD) * about_mean
+    vectors = jnp.concatenate([x[:, None], last[:, None], means, 10 * correlated[:, None]], axis=1)
+    row, column = jnp.triu_indices(VECTORS)
+    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
+    directions = jnp.einsum("bvo,bsoa->bsva", vectors, effects).reshape(len(x), -1, a)
+    lengths = jnp.sqrt(jnp.sum(directions**2, axis=-1) + 1e-6)
+    directions /= lengths[..., None]
+    along = jnp.einsum("bda,ba->bd", directions, action)
+    features = (
+        jnp.sign(products) * jnp.log1p(jnp.abs(products)),
+        jnp.log(lengths),
+        along,
+        jnp.log1p(seen.count)[:, None],
+        directions.reshape(len(x), -1),
+    )
+    means = _mixed(MEANS, means, x[:, None])
+    seen = Correlations(x, means, correlated, effects, seen.count + 1)
+    return seen, jnp.concatenate(features, axis=1)
+
+
+def directions(layout: Layout, obs: jax.Array, features: jax.Array) -> jax.Array:
+    """`[..., DIRECTIONS, action]`: those of `features`, and the last action in `obs`."""
+    found = features[..., -(DIRECTIONS - 1) * layout.action :]
+    found = found.reshape(*found.shape[:-1], DIRECTIONS - 1, layout.action)
+    last = obs[..., None, layout.obs : layout.obs + layout.action]
+    return jnp.concatenate([found, last], axis=-2)
+
+
+def _mixed(decays: tuple[float, ...], old: jax.Array, new: jax.Array) -> jax.Array:
+    """Running means `[B, len(decays), ...]` with one more value each."""
+    decay = jnp.asarray(decays).reshape(-1, *(1,) * (old.ndim - 2))
+    return decay * old + (1 - decay) * new

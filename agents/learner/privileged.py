@@ -1,0 +1,39 @@
+"""What the agent has to find out, as a vector: for critics and auxiliary losses in training.
+
+A critic that sees more than the policy leaves the policy's gradient unbiased as long as it sees
+the policy's memory too (Baisero and Amato 2022, arXiv 2105.11674). Nothing here is needed to act.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from metaenvs import RandomProjection
+from metaenvs.trial import TrialState
+
+
+def size(env: RandomProjection) -> int:
+    """How many numbers `of_trial` gives."""
+    return 2 * env.tasks.max_obs + env.tasks.max_act * env.action_size + len(env.task_names) + 1
+
+
+def of_trial(
+    env: RandomProjection, state: TrialState, obs: jax.Array, time: jax.Array
+) -> jax.Array:
+    """`[size(env)]` for an observation `obs [observation_size]` of the trial in `state`.
+
+    It holds, one after the other: the task's own observation, which is the projected one
+    turned back by the projection's transpose (exact for families with orthogonal columns);
+    which of its components the task has; the action's projection; the task as a one-hot
+    vector; and `time`, steps since the episode's start, in units of 1,000 control steps.
+    """
+    projection = state.projection.observation
+    norms = jnp.sum(projection**2, axis=0)
+    own = (projection.T @ obs[: env.obs_size]) / jnp.maximum(norms, 1e-6)
+    parts = (
+        own,
+        1.0 * (norms > 0),
+        state.projection.action.reshape(-1),
+        jax.nn.one_hot(state.task_id, len(env.task_names)),
+        1e-3 * env.action_repeat * time[None].astype(jnp.float32),
+    )
+    return jnp.concatenate(parts)
