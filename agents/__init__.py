@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.runs.evaluate import AgentPolicy
+    from metaenvs.evaluation import Policy
 
 
-def load(name: str, deterministic: bool = False) -> "AgentPolicy":
+def load(name: str, deterministic: bool = False) -> "Policy":
     """The policy of an agent that comes with the package; `agents.pretrained.names()`.
 
     It acts in the environment of its card, as `metaenvs.evaluation.Policy` says:

@@ -51,8 +51,9 @@ def main(argv: list[str]) -> None:
     env: Any = command.task
     policy = None
     if command.run is not None:
-        policy, trainer, _ = evaluate.load(RunFolder.open(command.run), command.deterministic)
-        env = trainer.env
+        run = RunFolder.open(command.run)
+        policy, _, _ = evaluate.load(run, command.deterministic)
+        env = evaluate.acts_in(run.config)
     elif command.suite is not None:
         env, _ = metaenvs.make(command.suite)
     with console.status(f"drawing {command.task}"):

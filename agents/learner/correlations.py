@@ -50,14 +50,14 @@ class Correlations(NamedTuple):
         means: `[B, len(MEANS), obs]` of observations.
         reward: `[B, obs]` correlation of reward and observation.
         effects: `[B, len(EFFECTS), obs, action]` correlation of change and action.
-        count: `[B]` observations seen.
+        length: `[B]` observations seen.
     """
 
     last: jax.Array
     means: jax.Array
     reward: jax.Array
     effects: jax.Array
-    count: jax.Array
+    length: jax.Array
 
 
 def empty(layout: Layout, batch: int) -> Correlations:
@@ -85,7 +85,7 @@ def step(
     o, a = layout
     x, action, reward = obs[:, :o], obs[:, o : o + a], obs[:, o + a]
     seen = jax.tree.map(lambda s: jnp.where(reset.reshape(-1, *(1,) * (s.ndim - 1)), 0, s), seen)
-    first = (seen.count == 0)[:, None]
+    first = (seen.length == 0)[:, None]
     last = jnp.where(first, x, seen.last)
     means = jnp.where(first[..., None], x[:, None], seen.means)
     change = jnp.where(first | starts[:, None], 0.0, x - last)
@@ -103,11 +103,11 @@ def step(
         jnp.sign(products) * jnp.log1p(jnp.abs(products)),
         jnp.log(lengths),
         along,
-        jnp.log1p(seen.count)[:, None],
+        jnp.log1p(seen.length)[:, None],
         directions.reshape(len(x), -1),
     )
     means = _mixed(MEANS, means, x[:, None])
-    seen = Correlations(x, means, correlated, effects, seen.count + 1)
+    seen = Correlations(x, means, correlated, effects, seen.length + 1)
     return seen, jnp.concatenate(features, axis=1)
 
 

@@ -129,12 +129,13 @@ class ActorCritic(nn.Module):
     def sense(self, carry, obs, reset):
         """The carry after `obs [T, B, O]`, as far as `correlations` goes, and their features
         `[T, B, F]`, of no width without a `layout`."""
-        if self.layout is None:
+        layout = self.layout
+        if layout is None:
             return carry, jnp.zeros((*obs.shape[:-1], 0))
 
         def sense_one(found, element):
             obs, normalised, reset = element
-            return correlations.step(self.layout, found, normalised, obs[..., -1] > 0, reset)
+            return correlations.step(layout, found, normalised, obs[..., -1] > 0, reset)
 
         *others, found = carry
         found, features = jax.lax.scan(sense_one, found, (obs, self._normalised(obs), reset))
@@ -167,18 +168,18 @@ class ActorCritic(nn.Module):
         obs = self._normalised(obs)
         memories = self._memories()
         carry, kept = carry[: len(memories)], carry[len(memories) :]
-        seen = [obs]
+        parts = [obs]
         if self.lag:
             last, before = delayed(kept[0], obs)
-            seen.append(jnp.where(reset[..., None], 0.0, before))
+            parts.append(jnp.where(reset[..., None], 0.0, before))
             kept = (last, *kept[1:])
-        seen = jnp.concatenate([*seen, sensed], axis=-1)
+        seen = jnp.concatenate([*parts, sensed], axis=-1)
         inputs = [self.encode(seen)]
         if self.value_memory is not None:
             inputs.append(self.encode_value(seen))
         constants = [None] * len(memories) if constants is None else constants
-        parts = zip(memories, constants, carry, inputs, strict=True)
-        carry, features = zip(*[read(*part) for part in parts], strict=True)
+        answers = [read(*of) for of in zip(memories, constants, carry, inputs, strict=True)]
+        carry, features = zip(*answers, strict=True)
         policy = self._policy(features[0], obs, sensed)
         return Answer((*carry, *kept), policy, *self._value(features, privileged))
 

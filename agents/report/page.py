@@ -203,8 +203,8 @@ def _drawable(env: Any) -> str | None:
 
 def _episodes(label: str, run: Run) -> list[Animation]:
     assert run.folder is not None
-    policy, trainer, _ = evaluate.load(run.folder)
-    env: Any = trainer.env
+    policy, _, _ = evaluate.load(run.folder)
+    env: Any = evaluate.acts_in(run.folder.config)
     task = _drawable(env)
     if task is None:
         return []

@@ -1,5 +1,6 @@
 """A trained network as a policy that the protocol can evaluate."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from agents.runs.held import Held
 from agents.runs.lock import Lock
 from agents.screen.evaluation_view import EvaluationProgress
 from metaenvs import errors, evaluation
+from metaenvs.evaluation import Policy
 
 
 class AgentPolicy(struct.PyTreeNode):
@@ -55,17 +57,27 @@ class Saved(Protocol):
         ...
 
 
-def load(saved: Saved, deterministic: bool = False) -> tuple[AgentPolicy, Trainer, int]:
+def load(saved: Saved, deterministic: bool = False) -> tuple[Policy, Trainer, int]:
     """The policy of a saved agent, its trainer, and the updates it had.
+
+    The policy acts on the suite's own steps (`acts_in`), though it may have been trained to
+    hold its actions.
 
     Raises:
         RunError: without a checkpoint, or with one that does not fit.
     """
     trainer = Trainer(saved.config)
     update, agent = saved.restore_agent(trainer.state_shapes().agent())
-    policy: Any = AgentPolicy.make(trainer.network, agent["params"], deterministic)
-    hold = saved.config.hold
-    return (Held.on(policy, hold, trainer.env) if hold > 1 else policy), trainer, update
+    policy: Policy = AgentPolicy.make(trainer.network, agent["params"], deterministic)
+    if saved.config.hold > 1:
+        policy = Held.on(policy, saved.config.hold, trainer.env)
+    return policy, trainer, update
+
+
+def acts_in(config: TrainConfig) -> Any:
+    """The environment that a saved agent's policy acts in: that of its training, but without
+    held actions, which are the policy's own."""
+    return environments.make(dataclasses.replace(config, hold=1))[0]
 
 
 def evaluate(
