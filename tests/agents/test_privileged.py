@@ -100,7 +100,8 @@ def test_the_policy_does_not_see_it(trainer, state, acted):
 
 def test_the_previous_observation_is_none_where_the_memory_is_emptied(trainer, state):
     network, obs = trainer.network, jax.random.normal(jax.random.key(0), (2, 1, 16))
-    empty, full = network.init_carry(1), (*network.init_carry(1)[:-1], obs[1])
+    empty = memory, _, found = network.init_carry(1)
+    full = (memory, obs[1], found)
     for reset, equal in ((True, True), (False, False)):
         means = [
             network.apply(state.params, carry, obs[:1], jnp.full((1, 1), reset))[1].mean
