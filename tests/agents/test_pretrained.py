@@ -103,8 +103,8 @@ def test_only_evaluated_runs_are_published(run, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "name a run folder or an agent"),
-        (["somewhere", "--pretrained", "tiny-v0"], "name a run folder or an agent"),
+        ([], "name one agent"),
+        (["somewhere", "--pretrained", "tiny-v0"], "name one agent"),
         (["--pretrained", "tiny-v0"], "say where the evaluation of an agent of the package goes"),
         (
             ["--pretrained", "tny-v0", "--out", "x"],
