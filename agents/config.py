@@ -185,6 +185,38 @@ class TrainConfig:
             )
 
 
+# An agent that adapts: docs/adaptation.md says what each setting brought.
+_IN_CONTEXT = TrainConfig(
+    preset="in-context",
+    env="RandomProjection-v0",
+    episodes_per_trial=2,
+    hold=4,
+    steps=100_000_000,
+    envs=128,
+    checkpoint_every=50,
+    model=ModelConfig(
+        width=128,
+        encoder=(128,),
+        head=(128,),
+        normalise_observations=True,
+        lag=True,
+        correlations=True,
+    ),
+    ppo=PPOConfig(
+        learning_rate=1e-3,
+        gamma=0.98,
+        gae_lambda=0.9,
+        entropy_coef=0.003,
+        entropy_floor=0.0,
+        epochs=2,
+        minibatches=8,
+        reward_scale=0.02,
+        privileged_critic=True,
+        reconstruction_coef=0.5,
+        target_kl=0.02,
+    ),
+)
+
 PRESETS: dict[str, TrainConfig] = {
     config.preset: config
     for config in (
@@ -201,6 +233,8 @@ PRESETS: dict[str, TrainConfig] = {
             model=ModelConfig(normalise_observations=True),
             ppo=PPOConfig(gamma=0.995, gae_lambda=0.9, entropy_coef=0.003),
         ),
+        _IN_CONTEXT,
+        dataclasses.replace(_IN_CONTEXT, preset="in-context-long", steps=2_000_000_000),
         # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
         # Their algorithm is Muesli; the settings of PPO are ours.
         TrainConfig(

@@ -105,7 +105,7 @@ def test_only_evaluated_runs_are_published(run, tmp_path):
     [
         ([], "name one agent"),
         (["somewhere", "--pretrained", "tiny-v0"], "name one agent"),
-        (["--pretrained", "tiny-v0"], "say where the evaluation of an agent of the package goes"),
+        (["--pretrained", "tiny-v0"], "say where the evaluation of an agent without a run goes"),
         (
             ["--pretrained", "tny-v0", "--out", "x"],
             "unknown agent 'tny-v0'. Did you mean 'tiny-v0'",
