@@ -145,6 +145,9 @@ class TrainConfig:
     hold: int = _later(1)
     """For how many environment steps the agent holds an action. Memory and learning see one
     element for each decision; its rewards are summed."""
+    init_from: str | None = _later(None)
+    """The agent whose parameters training starts from: the folder of a run, or the name of one
+    that comes with the package. None: random ones."""
     seed: int = 0
     """Of all that is random in the run."""
     steps: int = 10_000_000

@@ -27,12 +27,16 @@ class ExperimentCommand:
 def main(argv: list[str]) -> int:
     command = options.parse(ExperimentCommand, argv, "metaenvs experiment")
     # After the arguments are read: these import jax.
+    from agents.commands.training import start_of
     from agents.runs import experiment
     from agents.screen.console import console, show_rows
 
     listed = experiment.read(command.file)
     done = command.status or experiment.walk(
-        listed, command.out, say=lambda text: console.print(text, style="bold red", soft_wrap=True)
+        listed,
+        command.out,
+        say=lambda text: console.print(text, style="bold red", soft_wrap=True),
+        start_of=start_of,
     )
     show_rows(command.file.stem, experiment.status(listed, command.out))
     return 0 if done else 1

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -65,6 +65,23 @@ def run(command: TrainCommand) -> int:
     console.quiet = jax.process_index() > 0
     devices = parallel.choose_devices(command.devices)
     loop.check(command.config, command.logs, devices)
+    start = start_of(command.config)  # refused, if at all, before a folder is made
     path = command.out or loop.default_path(command.config, command.seeds)
     runs = prepare(path, command.config, command.seeds, command.resume, command.overwrite)
-    return 0 if loop.train(*runs, logs=command.logs, devices=devices) else 130
+    return 0 if loop.train(*runs, logs=command.logs, devices=devices, start=start) else 130
+
+
+def start_of(config: TrainConfig) -> Any:
+    """The agent that `config.init_from` names; None if it names none.
+
+    Raises:
+        ValueError: if there is no such run folder or agent of the package.
+        RunError: if it is damaged or holds no run.
+    """
+    from agents.pretrained import PretrainedAgent
+    from agents.runs.run_folder import RunFolder
+
+    name = config.init_from
+    if name is None:
+        return None
+    return RunFolder.open(Path(name)) if Path(name).is_dir() else PretrainedAgent(name)

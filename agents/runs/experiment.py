@@ -16,6 +16,7 @@ from agents.config import TrainConfig
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
 from agents.runs import evaluate, loop
+from agents.runs.evaluate import Saved
 from agents.runs.run_folder import RunFolder, check
 from metaenvs import errors, evaluation
 
@@ -107,12 +108,18 @@ def check_folders(experiment: Experiment, root: Path) -> None:
         check(path, config)
 
 
-def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool:
+def walk(
+    experiment: Experiment,
+    root: Path,
+    say: Callable[[str], None],
+    start_of: Callable[[TrainConfig], Saved | None] = lambda config: None,
+) -> bool:
     """Train and evaluate all runs, each from where it stands; returns whether all are done.
 
     Evaluations are collected in `root`/evaluations, named after run and seed. A run that
     diverges is said to have done so, and the others go on. On Ctrl-C or SIGTERM the present
-    update is finished and saved, and the walk ends.
+    update is finished and saved, and the walk ends. `start_of` finds the agent that a run's
+    `init_from` names.
 
     Raises:
         RunError: if a run was started with other settings (before any is trained), or
@@ -122,7 +129,7 @@ def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool
     all_done = True
     for path, config in experiment.members(root):
         try:
-            if not _train(path, config):
+            if not _train(path, config, start_of(config)):
                 return False
         except DivergedError as error:
             say(f"{path}: {error}")
@@ -135,8 +142,10 @@ def walk(experiment: Experiment, root: Path, say: Callable[[str], None]) -> bool
     return all_done
 
 
-def _train(path: Path, config: TrainConfig) -> bool:
-    return (path / "summary.json").exists() or loop.train(RunFolder.resume(path, config))
+def _train(path: Path, config: TrainConfig, start: Saved | None) -> bool:
+    if (path / "summary.json").exists():
+        return True
+    return loop.train(RunFolder.resume(path, config), start=start)
 
 
 def _evaluate(path: Path, protocol: str, collected: Path) -> None:

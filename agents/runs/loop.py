@@ -19,6 +19,7 @@ from agents.learner.seeds import Seeds
 from agents.learner.trainer import Trainer, TrainState
 from agents.runs import sinks, summary
 from agents.runs.checkpoint import newest_whole
+from agents.runs.evaluate import Saved
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import TrainingProgress, console
 
@@ -67,15 +68,18 @@ def train(
     *runs: RunFolder,
     logs: Sequence[str] = ("tensorboard",),
     devices: Sequence[Any] | None = None,
+    start: Saved | None = None,
 ) -> bool:
     """Train to the end of the runs' budget, from their last whole checkpoint if there is one.
 
     Several runs differ in their seed alone and are trained by one program. The folders are
     this process's alone meanwhile, and left to others at the end. On Ctrl-C or
     SIGTERM the present update is finished and saved first. `logs` are names in
-    `sinks.SINKS`; `devices` are by default the first. Returns whether the end was reached.
+    `sinks.SINKS`; `devices` are by default the first; `start` is the agent that the setting
+    `init_from` names. Returns whether the end was reached.
 
     Raises:
+        ValueError: if the runs are to start from an agent and none is given.
         DivergedError: if the loss, the gradient or the parameters become infinite or NaN.
         RunError: if a line or a checkpoint cannot be written, or another process trains into
             a folder.
@@ -84,16 +88,19 @@ def train(
         for run in runs:
             stack.callback(run.release)
             run.lock()
-        return _train(runs, logs, devices)
+        return _train(runs, logs, devices, start)
 
 
 def _train(
-    runs: Sequence[RunFolder], logs: Sequence[str], devices: Sequence[Any] | None = None
+    runs: Sequence[RunFolder],
+    logs: Sequence[str],
+    devices: Sequence[Any] | None,
+    start: Saved | None,
 ) -> bool:
     config = runs[0].config
     trainer = Trainer(config, devices)
     seeds = Seeds(trainer, [run.config.seed for run in runs])
-    done, state = _begin(runs, seeds)
+    done, state = _begin(runs, seeds, start)
     console.print(
         f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
         f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "
@@ -109,10 +116,10 @@ def _train(
         due = [Due(run.config) for run in runs]
         stopping = False
         while done < trainer.updates and not stopping:
-            start = time.perf_counter()
+            began = time.perf_counter()
             state, metrics = seeds.update(state)
             lines = [
-                _line(trainer, done + 1, each, start)
+                _line(trainer, done + 1, each, began)
                 for each in seeds.split(jax.device_get(metrics))
             ]
             for run, line in zip(runs, lines, strict=True):
@@ -137,7 +144,7 @@ def _train(
     return done == trainer.updates
 
 
-def _begin(runs: Sequence[RunFolder], seeds: Seeds) -> tuple[int, TrainState]:
+def _begin(runs: Sequence[RunFolder], seeds: Seeds, start: Saved | None) -> tuple[int, TrainState]:
     """Updates done and state of the last checkpoint that all runs have, or of the start."""
     several = [run.checkpoints for run in runs]
     found = [0]
@@ -150,9 +157,15 @@ def _begin(runs: Sequence[RunFolder], seeds: Seeds) -> tuple[int, TrainState]:
     done = parallel.from_first_process(found[0])
     for checkpoints in several:
         checkpoints.set_aside_after(done)
-    if not done:
-        return 0, seeds.init()
     shapes = seeds.trainer.state_shapes()
+    if not done:
+        wanted = runs[0].config.init_from
+        if wanted is None:
+            return 0, seeds.init()
+        if start is None:
+            raise ValueError(f"init_from={wanted!r}: give the agent as start")
+        agent = start.restore_agent(shapes.agent())[1]
+        return 0, seeds.join([each.replace(**agent) for each in seeds.split(seeds.init())])
     return done, seeds.join([checkpoints.restore(shapes, done)[1] for checkpoints in several])
 
 
