@@ -1,9 +1,9 @@
 # make demo: evaluate an agent that has been trained, then train and evaluate a small one.
-# make test: all quick tests.
+# make quick: minutes, some tests of every package. make test: all that CI runs. make slow: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench lint format docs wheel-check lock clean
+.PHONY: demo quick test slow bench lint format docs wheel-check lock clean
 
 demo: .venv/.installed
 	test -f runs/pretrained/evaluation.json || \
@@ -12,8 +12,13 @@ demo: .venv/.installed
 	$(BIN)/metaenvs evaluate runs/demo --overwrite
 
 # Most of a test's time is one thread of XLA's compiler.
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 4
+
+quick: .venv/.installed-dev
+	$(PYTEST) @tests/quick.txt
+
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -q -n logical --maxprocesses 4
+	$(PYTEST)
 
 slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m slow

@@ -1,7 +1,6 @@
 """Timing and rollouts that benchmarks rest on; `metaenvs bench`."""
 
 import json
-import time
 
 import jax
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 
 from agents import cli
 from metaenvs import tasks
-from metaenvs.benchmarks import Timing, interleaved, ratio
+from metaenvs.benchmarks import Timing, interleaved, ratio, timing
 from metaenvs.benchmarks.environments import Rollout, state_bytes
 
 
@@ -23,12 +22,13 @@ def test_ratio_is_of_paired_repetitions():
         ratio(a, Timing((1.0,)))
 
 
-def test_interleaved_takes_turns_and_orders_by_cost():
-    order = []
+def test_interleaved_takes_turns_and_orders_by_cost(monkeypatch):
+    order, now = [], [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
 
     def sleep(name, seconds):
         order.append(name)
-        time.sleep(seconds)
+        now[0] += seconds
 
     times = interleaved(
         {"slow": lambda: sleep("slow", 0.02), "fast": lambda: sleep("fast", 0.005)},
@@ -38,8 +38,8 @@ def test_interleaved_takes_turns_and_orders_by_cost():
     # Once to warm up, once to count; then there and back again.
     turns = ["slow", "slow", "fast", "fast", "slow", "fast", "fast", "slow", "slow", "fast"]
     assert order == turns
-    assert ratio(times["slow"], times["fast"]) > 2
-    assert 0.02 <= times["slow"].median < 0.1
+    assert ratio(times["slow"], times["fast"]) == pytest.approx(4)
+    assert times["slow"].median == pytest.approx(0.02)
     with pytest.raises(ValueError, match="0 cases"):
         interleaved({})
 

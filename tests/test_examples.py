@@ -45,6 +45,8 @@ ARGUMENTS = {
     "sb3_contrib_recurrent_ppo": SMALL_AND_QUICK,
     "stable_baselines3_ppo": SMALL_AND_QUICK,
 }
+# What they use is tested by itself, in tests/adapters.
+SLOW = ("brax_ppo",)
 NEEDS = {
     "memorax_models": "memorax",
     "pytorch_gru": "torch",
@@ -95,7 +97,12 @@ def test_baseline_is_trained_and_then_evaluated(capsys):
 # Other people's programs may warn of what they like.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
-    "path", sorted((EXAMPLES / "ecosystem").glob("*.py")), ids=lambda path: path.stem
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow) if path.stem in SLOW else path
+        for path in sorted((EXAMPLES / "ecosystem").glob("*.py"))
+    ],
+    ids=lambda path: path.stem,
 )
 def test_ecosystem_example_runs(path, capsys):
     if path.stem in NEEDS:

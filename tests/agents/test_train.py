@@ -104,9 +104,8 @@ def test_killed_run_resumes_to_the_same_bits(finished, tmp_path):
     command += ["--out", str(path), "--resume"]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
     while not (path / "metrics.jsonl").exists() or not RunFolder.open(path).latest_update:
-        assert time.monotonic() < deadline and child.poll() is None
+        assert child.poll() is None  # it is still training
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
     child.wait()

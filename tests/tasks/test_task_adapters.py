@@ -266,15 +266,31 @@ def test_generalized_physics_is_that_of_brax(name):
     assert error(mine)[0] < 1e-4
 
 
-@needs_brax
-def test_tasks_of_all_sources_make_one_trial_environment(pole):
-    env = RandomProjection(
+@pytest.fixture(scope="module")
+def all_sources(pole):
+    return RandomProjection(
         [tasks.from_gymnax(*gymnax.make("Pendulum-v1")), "reacher_easy", pole],
         obs_size=8,
         action_size=2,
     )
+
+
+@needs_brax
+def test_tasks_of_all_sources_make_one_trial_environment(all_sources):
+    """By what is traced; examples/05 runs such an environment, and `make slow` checks all of it."""
+    env = all_sources
     assert env.task_names == ("Pendulum-v1", "reacher_easy", "inverted_pendulum")
-    check_env(env)
+    key, params, action = jax.random.key(0), env.default_params, jnp.zeros(2)
+    obs, state = jax.eval_shape(env.reset, key, params)
+    next_obs, next_state, reward, *_ = jax.eval_shape(env.step, key, state, action, params)
+    assert obs.shape == next_obs.shape == (env.observation_size,) and reward.shape == ()
+    assert next_state == state
+
+
+@needs_brax
+@pytest.mark.slow
+def test_an_environment_of_all_sources_keeps_the_contract(all_sources):
+    check_env(all_sources)
 
 
 def tiny():
