@@ -1,4 +1,4 @@
-"""docs/results.md and its pictures, made of the files in results/runs alone.
+"""docs/results.md, docs/results-log.md and their pictures, made of the files in results/runs alone.
 
 Train and evaluate the runs (hours; goes on where it was), copy what they left into
 results/runs, write the page:
@@ -74,7 +74,7 @@ paper's frames), {config.envs} environments, {model.layers} layers, {model.param
 every memory (S5: width {model.width}), normalised observations, learning rate
 {ppo.learning_rate:g}, discount {ppo.gamma:g}, GAE parameter {ppo.gae_lambda:g}, entropy bonus
 {ppo.entropy_coef:g}. The list of runs is `results/experiments/{MAIN}.toml`; how the settings were
-found is below. Seeds: {seeds}. Each run had one core of a CPU.
+found is in the [logbook](results-log.md). Seeds: {seeds}. Each run had one core of a CPU.
 
 Everything here is made by `python -m results.page report` of the files in
 `results/runs`: every update's metrics and every evaluation (protocol `{listing.protocol}`,
@@ -327,24 +327,34 @@ def pictures(agents: dict[str, Agent]) -> Iterator[tuple[str, Any]]:
     yield "controls", lambda: figures.controls(first, 0, "train/fresh")
 
 
-def page(agents: dict[str, Agent]) -> str:
-    """The text of docs/results.md."""
-    parts = [
-        setting_part(agents),
-        frames_part(agents),
-        returns_part(agents),
-        scores_part(agents),
-        improvement_part(agents),
-        failures_part(agents),
-        entropy_part(agents),
-        long_part(agents),
-        stopped_part(agents),
-        dynamics_part(agents),
-        speed_part(agents),
-        search_part(),
-        paper_part(),
-    ]
-    return "# Results\n\n" + "\n\n".join(parts) + "\n"
+def pages(agents: dict[str, Agent]) -> dict[str, str]:
+    """The texts of docs/results.md and docs/results-log.md, by their names."""
+    log = """What was tried besides the runs of the [results](results.md), and what came of it:
+other settings, longer runs, runs that were stopped. Made, as those, by
+`python -m results.page report`."""
+    parts = {
+        "results.md": [
+            "# Results by task and condition",
+            setting_part(agents),
+            frames_part(agents),
+            returns_part(agents),
+            scores_part(agents),
+            improvement_part(agents),
+            failures_part(agents),
+            dynamics_part(agents),
+            speed_part(agents),
+            paper_part(),
+        ],
+        "results-log.md": [
+            "# Logbook",
+            log,
+            search_part(),
+            entropy_part(agents),
+            long_part(agents),
+            stopped_part(agents),
+        ],
+    }
+    return {name: "\n\n".join(texts) + "\n" for name, texts in parts.items()}
 
 
 def report() -> None:
@@ -354,7 +364,8 @@ def report() -> None:
         assert figure is not None
         path = DOCS / "images" / f"results_{name}.png"
         figure.savefig(path, dpi=110, metadata={"Software": None})  # bytes of the figures alone
-    (DOCS / "results.md").write_text(page(agents))
+    for file, written in pages(agents).items():
+        (DOCS / file).write_text(written)
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ the main list's steps the bonus of `layers2` alone makes {alone} (above).
 
 {training(steps, long)}
 
-Medians over the last half of the updates; slope of the training return as below; steps per second
+Medians over the last half of the updates; slope of the training return at the end; steps per second
 on one core, beside other work on the other, and minutes at that rate:
 
 {markdown(["", "entropy", "gradient's norm", "KL", "slope", "steps/s", "minutes"], policy)}
@@ -138,8 +138,9 @@ def stopped_part(agents: dict[str, Agent]) -> str:
 
 S5 was to be trained for {steps:,} steps, in {len(settings)} ways
 (`results/experiments/{STOPPED}.toml`). Each was stopped where it stood still or was behind the
-seeds above at as many frames. Returns over the last {100 * STOPPED_PART:.0f} % of the updates until
-then, and medians of entropy and approximate KL over the last half:
+seeds of the [results](results.md) at as many frames. Returns over the last
+{100 * STOPPED_PART:.0f} % of the updates until then, and medians of entropy and approximate KL over
+the last half:
 
 {markdown(["frames", "run", *mean_by_task(agents["s5"]), "entropy", "KL"], rows)}
 
@@ -163,8 +164,8 @@ def entropy_part(agents: dict[str, Agent]) -> str:
     steps = next(iter(settings.values())).steps
     return f"""## What the entropy bonus does
 
-The policies of S5 above lose their entropy on the way, and their gradients grow as they do. Is that
-what stops them? One seed with each larger bonus, all else equal
+The policies of S5 in the [results](results.md) lose their entropy on the way, and their gradients
+grow as they do. Is that what stops them? One seed with each larger bonus, all else equal
 (`results/experiments/{ENTROPY}.toml`). Medians over the last half of the updates:
 
 {markdown(["", "entropy", "gradient's norm", "approximate KL"], policy)}

@@ -30,7 +30,7 @@ LINKS = (
     (r"\]\((?:\.\./)?docs/([^)]+)\)", r"](\1)"),
     (r"\]\((?:\.\./)?examples/(?:ecosystem/)?(\w+)\.py\)", r"](examples.md#\1)"),
     (r"\]\((?:\.\./)?(CONTRIBUTING|CHANGELOG)\.md\)", lambda m: f"]({m[1].lower()}.md)"),
-    (r"\[([^\]]+)\]\((?:\.\./)?(?!https?:|#|[\w/-]+\.(?:md|svg|png)\b)[^)]+\)", r"\1"),
+    (r"\[([^\]]+)\]\((?:\.\./)?(?!https?:|#|[\w/-]+\.(?:md|svg|png|gif)\b)[^)]+\)", r"\1"),
 )
 
 

@@ -1,6 +1,8 @@
 """The Python blocks of README and docs run as they stand, and their links lead somewhere."""
 
+import html
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,18 @@ def test_pages_agree_on_what_is_frozen():
 def test_every_native_task_has_a_picture():
     names = {path.stem for path in (ROOT / "docs/images/tasks").glob("*.png")}
     assert names == set(tasks.task_names), "run scripts/draw_tasks.py"
+
+
+def test_badges_are_true():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    badges = html.unescape((ROOT / "docs/images/badges.svg").read_text())
+    assert f">{project['requires-python']}<" in badges and f">{project['license']}<" in badges
+    for name in ("jax", "gymnax"):
+        (needed,) = (x for x in project["dependencies"] if re.match(rf"{name}[>=]", x))
+        assert f">{name}<" in badges and f">{needed.removeprefix(name)}<" in badges
+
+
+def test_pictures_of_the_readme_are_small():
+    readme = (ROOT / "README.md").read_text()
+    files = [ROOT / name for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)]
+    assert len(files) == 3 and sum(file.stat().st_size for file in files) < 500_000

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import io
 import json
 import pathlib
 import re
@@ -272,6 +273,12 @@ def test_gif_can_be_read_and_is_replaced_only_on_request(short, tmp_path, monkey
     assert path.read_bytes() == kept
     animation.save_gif(short, path, every=1, overwrite=True, **options)
     with Image.open(path) as image:
+        assert image.n_frames == 11
+    # A notebook shows it.
+    shown = re.fullmatch(
+        r'<img src="data:image/gif;base64,(.*)" alt="A trial">', rollout._repr_html_()
+    )
+    with Image.open(io.BytesIO(base64.b64decode(shown[1]))) as image:
         assert image.n_frames == 11
     assert list(path.parent.iterdir()) == [path]
     assert asked == [(short, "pendulum_short", None, 10, 0)] * 2

@@ -7,18 +7,26 @@ import pytest
 
 from agents import config as configs
 from agents.runs import experiment
-from results import data, page
+from results import data, leaderboard, page
 
 ROOT = Path(__file__).parent.parent
 LISTS = sorted(ROOT.glob("results/experiments/*.toml"))
 EVALUATED = [path.stem for path in LISTS if "protocol" in tomllib.loads(path.read_text())]
 
 
-def test_every_number_of_the_results_page_comes_from_the_committed_files():
+def test_every_number_of_the_results_pages_comes_from_the_committed_files():
     agents = data.load(data.MAIN)
-    assert page.page(agents) == (ROOT / "docs/results.md").read_text(), (
-        "run python -m results.page report"
+    for name, text in page.pages(agents).items():
+        assert text == (ROOT / "docs" / name).read_text(), "run python -m results.page report"
+
+
+def test_leaderboard_and_headline_come_from_the_committed_files():
+    assert leaderboard.page() == (ROOT / "docs/leaderboard.md").read_text(), (
+        "run python -m results.leaderboard"
     )
+    readme = (ROOT / "README.md").read_text()
+    assert all(mark in readme for mark in leaderboard.MARKS)
+    assert leaderboard.with_headline(readme) == readme, "run python -m results.leaderboard"
 
 
 @pytest.mark.parametrize("name", EVALUATED)

@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "report RUN [RUN ...]",
         "compare evaluated runs on one self-contained page, with figures and tables",
     ),
+    "check": (
+        "check FILE",
+        "check an evaluation before it is submitted to the leaderboard",
+    ),
     "experiment": (
         "experiment FILE --out DIR",
         "train and evaluate all runs that a file lists, going on after any interruption",

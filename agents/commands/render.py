@@ -23,6 +23,8 @@ class RenderCommand:
     run: Path | None = None
     """Folder of the run whose agent acts, in the suite it was trained on; by default
     actions are random."""
+    pretrained: str | None = None
+    """Instead of a run: name of an agent that comes with the package (`metaenvs list`)."""
     suite: str | None = None
     """Suite whose sizes and projections are used; by default those of the task alone."""
     steps: int | None = None
@@ -37,10 +39,11 @@ class RenderCommand:
 
 def main(argv: list[str]) -> None:
     command = options.parse(RenderCommand, argv, "metaenvs render")
-    if command.run is not None and command.suite is not None:
-        raise ValueError("give --run or --suite, not both: a run has a suite of its own")
+    if sum(x is not None for x in (command.run, command.pretrained, command.suite)) > 1:
+        raise ValueError("give one of --run, --pretrained and --suite: agents have a suite")
     # After the arguments are read: these import jax.
     import metaenvs
+    from agents.pretrained import PretrainedAgent
     from agents.runs import evaluate
     from agents.runs.run_folder import RunFolder
     from agents.screen.console import console
@@ -50,10 +53,14 @@ def main(argv: list[str]) -> None:
         raise RunError(f"{command.out} exists; replace it with --overwrite")
     env: Any = command.task
     policy = None
-    if command.run is not None:
-        run = RunFolder.open(command.run)
-        policy, _, _ = evaluate.load(run, command.deterministic)
-        env = evaluate.acts_in(run.config)
+    if command.run is not None or command.pretrained is not None:
+        saved: evaluate.Saved
+        if command.run is not None:
+            saved = RunFolder.open(command.run)
+        else:
+            saved = PretrainedAgent(command.pretrained or "")
+        policy, _, _ = evaluate.load(saved, command.deterministic)
+        env = evaluate.acts_in(saved.config)
     elif command.suite is not None:
         env, _ = metaenvs.make(command.suite)
     with console.status(f"drawing {command.task}"):

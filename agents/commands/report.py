@@ -17,7 +17,9 @@ class ReportCommand:
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs, or evaluation files of agents trained elsewhere."""
+    """Folders of runs, or evaluation files (.json, .json.xz) of agents trained elsewhere."""
+    baseline: tuple[str, ...] = ()
+    """Reference agents that come with the package, to put beside them: s5, lstm, mlp."""
     out: Path | None = None
     """Folder to write into; by default the run's own, if there is one run only."""
     animate: bool = True
@@ -45,6 +47,7 @@ def main(argv: list[str]) -> None:
             out,
             overwrite=command.overwrite,
             animate=command.animate,
+            baseline=command.baseline,
             say=lambda text: status.update(f"drawing: {text}"),
         )
     console.print(f"wrote {page} and {len(files)} figures and tables in {out / 'report'}")

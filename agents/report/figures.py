@@ -75,7 +75,7 @@ def _grid(panels: int, columns: int, width: float, height: float) -> tuple[Figur
     columns = min(columns, panels)
     rows = -(-panels // columns)
     figure = Figure(figsize=(width * columns, height * rows + 0.5), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey="row").flat)
     for ax in axes[panels:]:
         ax.set_axis_off()
     return figure, axes[:panels]
@@ -97,7 +97,7 @@ def curves(agents: Sequence[Agent]) -> Figure:
                 entry = evaluation.find(result, cell, "agent")
                 label = agent.label if k == 0 else None
                 _curve(ax, entry, entry["mean_over_tasks"], colour(i), "-", label)
-        _trial_axes(ax, agents[0], cell)
+        _trial_axes(ax, agents[0], cell, agents[0].tasks(cell))
         ax.set_title(cell.replace("_", " "), loc="left")
     for ax in axes[::3]:
         ax.set_ylabel("reward per step")
@@ -118,7 +118,8 @@ def controls(agent: Agent, index: int, cell: str) -> Figure:
                 shade = colour(index) if policy == "agent" else drawn.colour
                 label = drawn.label if k == 0 else None
                 _curve(ax, entry, summary, shade, drawn.line, label)
-        _trial_axes(ax, agent, cell)
+        shown = agent.tasks(cell) if task == "mean" else (task,)
+        _trial_axes(ax, agent, cell, shown, random="random" not in tables.policies(agent, cell))
         ax.set_title(task, loc="left", weight="bold" if task == "mean" else "normal")
     for ax in axes[::4]:
         ax.set_ylabel("reward per step")
@@ -133,11 +134,17 @@ def _curve(ax, entry, summary, shade, line, label) -> None:
     ax.fill_between(x, y["low"], y["high"], color=shade, alpha=0.15, linewidth=0)
 
 
-def _trial_axes(ax, agent: Agent, cell: str) -> None:
+def _trial_axes(ax, agent: Agent, cell: str, tasks: Sequence[str], random: bool = True) -> None:
+    """Ends of episodes, and what random actions and an expert are paid per step, where known."""
     entry = evaluation.find(agent.results[0], cell, "agent")
     length, episodes = entry["trial_length"], entry["episodes"]
     for k in range(1, episodes):
         ax.axvline(k * length / episodes, color="#808080", alpha=0.35, linewidth=0.6, zorder=0)
+    anchors = agent.results[0]["anchors"]
+    if all(task in anchors for task in tasks):
+        for which, line in (("expert", (0, (1, 1))), ("random", ":"))[: 2 if random else 1]:
+            paid = np.mean([anchors[task][which]["value"] for task in tasks]) * episodes / length
+            ax.axhline(paid, color="#808080", linestyle=line, linewidth=1.0, label=which, zorder=0)
     ax.set_xlim(0, length)
     ax.set_ylim(bottom=0)
     ax.set_xticks([0, length / 2, length], ["0", f"{length // 2:,}", f"{length:,}"])

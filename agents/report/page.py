@@ -13,11 +13,12 @@ import jinja2
 from matplotlib.figure import Figure
 
 from agents.failures import RunError
-from agents.report import figures, published, runs, tables
+from agents.report import figures, findings, published, runs, tables
 from agents.report.runs import Agent, Run
 from agents.runs import evaluate
 from metaenvs import RandomProjection
 from metaenvs.rendering import animation, scenes
+from metaenvs.suites import SUITES
 
 _ANIMATED = 4
 """Agents whose trials are animated; a page with more would be large."""
@@ -49,6 +50,7 @@ def write(
     *,
     overwrite: bool = False,
     animate: bool = True,
+    baseline: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Write `report.html`, and `report/` with its figures and tables, into the folder `out`.
@@ -58,6 +60,7 @@ def write(
         out: where to write.
         overwrite: replace a report that is already there.
         animate: show a first and a last episode of every agent that has a checkpoint.
+        baseline: names of agents in `baselines` to put beside them.
         say: called with what is being done.
 
     Returns:
@@ -70,7 +73,7 @@ def write(
     page = out / "report.html"
     if page.exists() and not overwrite:
         raise RunError(f"{page} exists; replace it with --overwrite")
-    loaded = runs.load(paths)
+    loaded = runs.load(paths, baseline)
     agents = runs.group(loaded)
     fresh = _first_cells(agents[0])
     drawn: list[Shown] = []
@@ -115,8 +118,8 @@ def write(
     show(
         "adaptation",
         "Adaptation curves",
-        "Mean reward per step by time inside the trial, mean over tasks, with 95 % intervals. "
-        "Every trial starts from an empty memory; vertical lines end episodes.",
+        f"Mean reward per step by time inside the trial, mean over tasks, with 95 % intervals. "
+        f"Every trial starts from an empty memory; vertical lines end episodes.{_step(agents)}",
         lambda: figures.curves(agents),
     )
     for i, agent in enumerate(agents):
@@ -125,7 +128,8 @@ def write(
                 f"controls-{i + 1}-{cell.replace('/', '-')}",
                 f"{agent.label}, {cell.replace('_', ' ')}: controls",
                 "An agent that adapts in context loses its return where its memory is emptied at "
-                "every step.",
+                "every step. Emptied or redrawn at every episode, it differs from the second on."
+                + _step(agents),
                 functools.partial(figures.controls, agent, i, cell),
             )
     show(
@@ -134,7 +138,11 @@ def write(
         "Return per episode on the training tasks, by environment steps.",
         lambda: figures.learning(agents),
     )
-    shown = [tables.summary(agents), *(tables.by_task(agents, cell) for cell in fresh)]
+    shown = [
+        tables.summary(agents),
+        *(findings.by_task(agents, cell) for cell in fresh),
+        *(tables.by_task(agents, cell) for cell in fresh),
+    ]
     for table in shown:
         files[out / "report" / "tables" / f"{table.name}.csv"] = table.csv().encode()
         files[out / "report" / "tables" / f"{table.name}.tex"] = table.latex().encode()
@@ -144,6 +152,8 @@ def write(
         result=agents[0].results[0],
         runs=loaded,
         agents=agents,
+        findings={agent.label: [findings.line(agent, cell) for cell in fresh] for agent in agents},
+        captions=_CAPTIONS,
         colour=figures.colour,
         tables=shown,
         figures=drawn,
@@ -154,6 +164,23 @@ def write(
         _replace(path, content)
     _replace(page, text.encode())
     return [page, *files]
+
+
+_CAPTIONS = {
+    "findings": "Differences of return in the same trials, with 95 % bootstrap intervals. Memory: "
+    "the agent less the same with its memory emptied at every step.",
+    "returns": "Raw returns with 95 % bootstrap intervals, the agent and its controls. Emptied or "
+    "redrawn at every episode, an agent is itself in the first one, so its last is shown.",
+}
+"""Of tables, by the first word of their names."""
+
+
+def _step(agents: Sequence[Agent]) -> str:
+    """What a step is, where the suite repeats actions."""
+    suite = SUITES.get(_suite(agents))
+    if suite is None or suite.action_repeat == 1:
+        return ""
+    return f" A step is one action, kept for {suite.action_repeat} frames of the task."
 
 
 def _suite(agents: Sequence[Agent]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents import config as configs
 from agents.config import TrainConfig
+from agents.report import baselines
 from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
 
@@ -46,10 +47,9 @@ class Run:
     def about(self) -> str:
         """A line on what it is."""
         agent = self.result["agent"]
-        parts = [str(agent[k]) for k in ("preset", "memory") if k in agent]
-        if "steps" in agent:
-            parts.append(f"{agent['steps']:,} steps")
-        return ", ".join(parts)
+        parts = [str(agent[k]) for k in ("preset", "memory", "trained") if k in agent]
+        parts += [f"{agent[k]:,} {k}" for k in ("steps", "frames") if k in agent]
+        return ", ".join([*parts, *([str(agent["url"])] if "url" in agent else [])])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,22 +91,31 @@ class Agent:
         return (self.returns(cell, policy) - zero) / (one - zero)
 
 
-def load(paths: Sequence[Path]) -> list[Run]:
-    """Read run folders and evaluation files.
+def load(paths: Sequence[Path], baseline: Sequence[str] = ()) -> list[Run]:
+    """Read run folders and evaluation files, and evaluations that come with the package.
 
     Raises:
-        ValueError: if a file is no evaluation, or if the evaluations are not comparable.
+        ValueError: if a file is no evaluation, if the evaluations are not comparable, or if
+            there is no such baseline.
         RunError: if a folder holds no run.
     """
     runs = [_load(path) for path in paths]
+    for name in baseline:
+        files = baselines.paths(name)
+        runs += [Run(f"reference {name}", evaluation.load(path), None, ()) for path in files]
+        paths = [*paths, *files]
     evaluation.check_comparable([run.result for run in runs], [str(path) for path in paths])
     return runs
 
 
 def _load(path: Path) -> Run:
+    if not (path / "config.json").exists() and (path / "evaluation.json").exists():
+        path = path / "evaluation.json"  # of an agent that is no run of ours
     if path.is_file():
-        name = path.parent.name if path.name == "evaluation.json" else path.stem
-        return Run(name, evaluation.load(path), None, ())
+        result = evaluation.load(path)
+        stem = path.name.removesuffix(".xz").removesuffix(".json").removesuffix(".evaluation")
+        name = path.resolve().parent.name if stem == "evaluation" else stem
+        return Run(str(result["agent"].get("name", name)), result, None, ())
     folder = RunFolder.open(path)
     result = evaluation.load(path / "evaluation.json")
     metrics = tuple(folder.read_metrics()) if folder.metrics_path.exists() else ()
@@ -126,7 +135,7 @@ def group(runs: Sequence[Run]) -> list[Agent]:
 
 def _name(runs: Sequence[Run]) -> str:
     """What the names of the runs have in common, less a trailing word for the seed."""
-    if len(runs) == 1:
+    if len({run.name for run in runs}) == 1:
         return runs[0].name
     common = runs[0].name
     for run in runs:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.report import published
 from agents.report.runs import Agent
-from metaenvs import statistics
+from metaenvs import evaluation, statistics
 from metaenvs.statistics import Interval
 
 
@@ -81,9 +81,11 @@ def by_task(agents: Sequence[Agent], cell: str) -> Table:
     own = agents[0].results[0]["own_episodes"]
     names, columns = [], []
     for agent in agents:
-        for policy in policies(agent, cell):
-            names.append(agent.label if policy == "agent" else f"{agent.label}: {policy}")
-            returns = agent.returns(cell, policy)[..., :own].mean(-1)
+        for policy, last in _columns(policies(agent, cell)):
+            name = agent.label if policy == "agent" else f"{agent.label}: {policy}"
+            names.append(f"{name}, last episode" if last else name)
+            every = agent.returns(cell, policy)
+            returns = every[..., -1] if last else every[..., :own].mean(-1)
             rows = [raw_text(statistics.interval(returns[:, [i]])) for i in range(returns.shape[1])]
             columns.append([*rows, raw_text(statistics.interval(returns))])
     tasks = agents[0].tasks(cell)
@@ -96,6 +98,21 @@ def by_task(agents: Sequence[Agent], cell: str) -> Table:
         (task, *(column[i] for column in columns)) for i, task in enumerate([*tasks, "mean"])
     )
     return Table(f"returns_{cell.replace('/', '_')}", ("task", *names), lines)
+
+
+def _columns(policies: Sequence[str]) -> list[tuple[str, bool]]:
+    """Policies, and whether their last episode is shown.
+
+    Emptied or redrawn at every episode, an agent is itself in the first one: there the last
+    is what says something, beside the agent's own.
+    """
+    later = [name for name in policies if name in LATER]
+    first = [(name, False) for name in policies if name not in LATER]
+    return first + ([("agent", True), *((name, True) for name in later)] if later else [])
+
+
+LATER = (evaluation.WIPED_EVERY_EPISODE.name, evaluation.REDRAWN_EVERY_EPISODE.name)
+"""Controls that differ from the agent from the second episode on."""
 
 
 def cells(agent: Agent) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from agents.screen.console import console
 from metaenvs import evaluation, statistics
 from metaenvs.evaluation.looks import look
 
+_LATER = (evaluation.WIPED_EVERY_EPISODE.name, evaluation.REDRAWN_EVERY_EPISODE.name)
+"""Controls of which the last episode is shown: in the first they are the agent itself."""
+
 
 class EvaluationProgress:
     """A bar on a terminal, a line for each new policy and cell in a pipe."""
@@ -70,6 +73,9 @@ def show(result: dict[str, Any]) -> None:
     cells = [f"{split}/{first['name']}" for split in first["splits"]]
     for cell in cells:
         console.print(_by_task(result, cell))
+        last = _last_episode(result, cell)
+        if last is not None:
+            console.print(last)
     console.print(_by_episode(result, cells))
     console.print(_by_cell(result))
 
@@ -84,18 +90,35 @@ def _table(title: str) -> Table:
 def _by_task(result: dict[str, Any], cell: str) -> Table:
     entries = {entry["policy"]: entry for entry in result["cells"] if entry["cell"] == cell}
     agent = entries["agent"]
-    names = [*(name for name in entries if name != "agent"), "agent"]
+    first = [name for name in entries if name != "agent" and name not in _LATER]
     table = _table(f"{cell} ({agent['projection']} projections)")
     table.add_column("task", no_wrap=True)
-    for name in names:
+    for name in (*first, "agent"):
         table.add_column(look(name).short, justify="right")
     table.add_column("score", justify="right")
     for task in [*agent["tasks"], "mean"]:
-        row = [_number(_of_task(entries[name], task)["return"]["value"]) for name in names[:-1]]
+        row = [_number(_of_task(entries[name], task)["return"]["value"]) for name in first]
         summary = _of_task(agent, task)
-        row.append(_with_interval(summary["return"]))
-        row.append(_score(summary, "mean"))
+        row += [_with_interval(summary["return"]), _score(summary, "mean")]
         table.add_row(task, *row, style="bold" if task == "mean" else None)
+    return table
+
+
+def _last_episode(result: dict[str, Any], cell: str) -> Table | None:
+    """The agent beside the controls that are itself in the first episode, if they were run."""
+    entries = {entry["policy"]: entry for entry in result["cells"] if entry["cell"] == cell}
+    later = [name for name in _LATER if name in entries]
+    if not later:
+        return None
+    names = ["agent", *later]
+    table = _table(f"{cell}, the trial's last episode")
+    table.add_column("task", no_wrap=True)
+    for name in names:
+        table.add_column(look(name).short, justify="right")
+    for task in [*entries["agent"]["tasks"], "mean"]:
+        ends = [_of_task(entries[name], task)["return_by_episode"][-1] for name in names]
+        style = "bold" if task == "mean" else None
+        table.add_row(task, *(_with_interval(x) for x in ends), style=style)
     return table
 
 

@@ -1,6 +1,7 @@
 """Results on disk: written whole, checked when read, compared only if they are comparable."""
 
 import json
+import lzma
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
@@ -55,16 +56,17 @@ def save(result: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read an evaluation.
+    """Read an evaluation, compressed (`.xz`) or not.
 
     Raises:
         ValueError: if the file is no whole evaluation of this schema.
     """
     try:
-        result = json.loads(path.read_text())
+        content = path.read_bytes()
+        result = json.loads(lzma.decompress(content) if path.suffix == ".xz" else content)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; `metaenvs evaluate` writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, lzma.LZMAError) as error:
         raise ValueError(f"{path} is not a whole JSON file: {error}") from None
     validate(result, str(path))
     return dict(result)

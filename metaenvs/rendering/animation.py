@@ -1,7 +1,9 @@
 """A trial as an animated GIF: the task as we see it, its projection as the agent does."""
 
+import base64
 import dataclasses
 import math
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -70,6 +72,15 @@ class Rollout:
                 ),
                 observations=seen[max(0, t + 1 - HISTORY) : t + 1],
             )
+
+    def _repr_html_(self) -> str | None:
+        """The animation, as a notebook shows it; None for a task that cannot be drawn."""
+        if not scenes.has_scene(self.task):
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            gif = write_gif(self, Path(folder) / "trial.gif")
+            data = base64.b64encode(gif.read_bytes()).decode()
+        return f'<img src="data:image/gif;base64,{data}" alt="A trial">'
 
     def _scaled(self) -> np.ndarray:
         """Observations in [-1, 1], each part by its own size; actions and flags are there."""

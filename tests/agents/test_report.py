@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import lzma
 import re
 
 import numpy as np
@@ -13,11 +14,12 @@ import metaenvs
 from agents import cli, report
 from agents.config import TrainConfig
 from agents.failures import RunError
-from agents.report import figures, page, runs, tables
+from agents.report import baselines, figures, findings, page, runs, submission, tables
 from agents.runs.run_folder import RunFolder
 from agents.screen import evaluation_view
 from metaenvs import evaluation, statistics
 from metaenvs.evaluation import PROTOCOLS, measure
+from results import baselines as packing
 
 TASKS = {"train": ("cartpole_swingup", "reacher_easy"), "held_out": ("pendulum_swingup",)}
 
@@ -145,6 +147,115 @@ def test_what_cannot_be_reported_is_refused(results, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def shifted(result, cell, policy, by):
+    """The result with other returns of a policy: `by` of each episode."""
+    result = json.loads(json.dumps(result))
+    for entry in result["cells"]:
+        if (entry["cell"], entry["policy"]) == (cell, policy):
+            for i, values in enumerate(entry["tasks"].values()):
+                base = np.random.default_rng(i).normal(300, 30, (8, 1))
+                values["returns"] = (base + np.array(by)).tolist()
+    return result
+
+
+def test_findings_say_what_the_trials_show():
+    result, cell = made_up("agent", 300.0, 0), "train/fresh"
+    result = shifted(result, cell, "agent", [0, 10, 20, 40])
+    result = shifted(result, cell, "carry wiped every step", [0, 0, -30, -60])
+    result = shifted(result, cell, "random", [50, 50, 50, 50])
+    agent = runs.Agent("a", (runs.Run("a", result, None, ()),))
+    line = findings.line(agent, cell)
+    assert "memory is not shown to help (with it +0.00 [+0.00, +0.00] in the first episode" in line
+    assert "+100 [+100, +100] in the last" in line
+    assert "it improves from the first episode to the last (+40 [+40, +40])" in line
+    assert "below random actions (-45 [-45, -45]), task by task in 0 of 2" in line
+    table = findings.by_task([agent], cell)
+    assert table.rows[-1][:4] == ("a", "mean", "+0.00 [+0.00, +0.00]", "+100 [+100, +100]")
+
+
+def test_controls_that_are_the_agent_in_the_first_episode_are_shown_in_the_last():
+    result, cell = made_up("agent", 300.0, 0), "train/fresh"
+    result = shifted(result, cell, "agent", [0, 0, 0, 200])
+    result = shifted(result, cell, "carry wiped every episode", [0, 0, 0, 100])
+    agent = runs.Agent("a", (runs.Run("a", result, None, ()),))
+    table = tables.by_task([agent], cell)
+    row = dict(zip(table.header, table.rows[-1], strict=True))
+    last = float(row["a, last episode"].split()[0])
+    assert last == pytest.approx(float(row["a"].split()[0]) + 200, abs=1)
+    wiped = float(row["a: carry wiped every episode, last episode"].split()[0])
+    assert wiped == pytest.approx(last - 100, abs=1)
+
+
+def test_a_compressed_file_is_read_and_an_agent_called_as_it_says(results, tmp_path):
+    result = json.loads(results[0].read_text())
+    result["agent"] = {"name": "mine", "trained": "PPO", "steps": 5, "url": "https://x.org"}
+    path = tmp_path / "evaluation.json.xz"
+    path.write_bytes(lzma.compress(json.dumps(result).encode()))
+    (loaded,) = runs.load([path])
+    assert loaded.name == "mine" and loaded.about == "PPO, 5 steps, https://x.org"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="is not a whole JSON file"):
+        runs.load([path])
+
+
+@pytest.mark.parametrize("name", baselines.names())
+def test_baselines_of_the_package_are_what_the_published_files_say(name):
+    listing, run = packing.BASELINES[name]
+    paths = baselines.paths(name)
+    assert len(paths) == packing.SEEDS
+    packed = evaluation.load(paths[0])
+    files = sorted((packing.DATA / listing).glob(f"{run}-seed*.evaluation.json.xz"))
+    published = evaluation.load(files[0])
+    assert packed["agent"] == published["agent"]
+    for ours, theirs in zip(packed["cells"], published["cells"], strict=True):
+        a, b = (x["mean_over_tasks"]["return"]["value"] for x in (ours, theirs))
+        assert a == pytest.approx(b, rel=5e-3)
+
+
+def test_an_unknown_baseline_is_refused(results, capsys, tmp_path):
+    argv = ["report", str(results[0]), "--baseline", "s5x", "--out", str(tmp_path)]
+    assert cli.main(argv) == 2
+    assert "unknown baseline 's5x'. Did you mean 's5'? Choices: lstm, mlp, s5" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.fixture(scope="module")
+def submitted():
+    told = {"name": "x", "trained": "y", "steps": 1, "frames": 4, "url": "https://z.org"}
+    return evaluation.load(baselines.paths("s5")[0]) | {"agent": told}
+
+
+def test_a_whole_evaluation_can_be_submitted(submitted, tmp_path, capsys):
+    assert submission.faults(submitted) == []
+    evaluation.save(submitted, tmp_path / "e.json")
+    assert cli.main(["check", str(tmp_path / "e.json")]) == 0
+    assert "ready to submit" in capsys.readouterr().out
+
+
+def test_what_cannot_be_submitted_is_told(submitted):
+    def changed(**parts):
+        return submission.faults(json.loads(json.dumps(submitted | parts)))
+
+    told = submitted["agent"]
+    assert changed(agent=told | {"url": ""}) == ["agent: url is ''; give it with --url"]
+    assert "name" in changed(agent={"memory": "s5"})[0]
+    quick = PROTOCOLS["rp-v0-eval1"].quick().as_json()
+    assert "'rp-v0-eval1-quick' is none of rp-v0-eval1" in changed(protocol=quick)[0]
+    fewer = submitted["protocol"] | {"trials_per_task": 4}
+    assert "its settings are not those of rp-v0-eval1" in changed(protocol=fewer)[0]
+    assert changed(cells=submitted["cells"][1:]) == ["train/fresh: agent: missing"]
+    cells = json.loads(json.dumps(submitted["cells"]))
+    cells[0]["tasks"]["reacher_easy"]["return"]["value"] += 100
+    assert changed(cells=cells) == [
+        "train/fresh: agent: the return of reacher_easy is not the mean of its trials"
+    ]
+    for entry in (cells := json.loads(json.dumps(submitted["cells"]))):
+        if entry["policy"] == "random":
+            entry["mean_over_tasks"]["return"]["value"] += 100
+    assert "these are other tasks or other trials" in changed(cells=cells)[0]
+
+
 def test_only_tasks_that_can_be_drawn_are_animated():
     lite, _ = metaenvs.make("RandomProjection-Lite-v0")
     assert page._drawable(lite) == "cartpole_swingup"
@@ -161,7 +272,8 @@ def test_an_evaluation_fits_into_80_columns(level, monkeypatch):
     text = screen.file.getvalue()
     assert "\u2026" not in text and max(map(len, text.splitlines())) <= 80
     rows = [line.split() for line in text.splitlines() if line.startswith(" cartpole_swingup")]
-    assert [len(row) for row in rows] == [1 + 4 + 2 + 2]  # task, controls, agent, score
+    # Task; random, wiped; agent and score with intervals. Last episode: agent, wiped, redrawn.
+    assert [len(row) for row in rows] == [1 + 2 + 2 + 2, 1 + 2 + 2 + 2]
 
 
 def test_a_run_without_checkpoint_is_not_evaluated(tmp_path, capsys):
