@@ -125,7 +125,8 @@ def _policy(where: str) -> Any:
     if not hasattr(module, name):
         raise RunError(f"{file} has no {name!r}")
     found = getattr(module, name)
-    policy = found() if isinstance(found, type) or not hasattr(found, "act") else found
+    makes_one = isinstance(found, type) or (callable(found) and not hasattr(found, "act"))
+    policy = found() if makes_one else found
     for method in ("init_carry", "act"):
         if not callable(getattr(policy, method, None)):
             raise RunError(

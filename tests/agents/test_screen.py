@@ -166,7 +166,7 @@ def test_a_policy_of_ones_own_is_scored_by_one_command(tmp_path, capsys):
     [
         ("nowhere.py:Still", "is not FILE.py:NAME"),
         ("{file}:Stil", "has no 'Stil'"),
-        ("{file}:tall", "has no method|not callable"),
+        ("{file}:tall", "has no method 'init_carry'"),
     ],
 )
 def test_what_is_no_policy_is_refused(tmp_path, capsys, policy, message):
