@@ -11,6 +11,7 @@ a CPU or a GPU. They are not to be written to; what is kept stays as it is, sinc
 makes new ones.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +20,22 @@ from gymnasium.vector import AutoresetMode
 
 from metaenvs import registry
 from metaenvs.adapters import stateful
+
+
+class Infos(Mapping):
+    """Gymnax's `info` by name, of all environments; a tensor is made when it is asked for."""
+
+    def __init__(self, info: dict[str, jax.Array]):
+        self._info = info
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return torch.from_dlpack(self._info[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._info)
+
+    def __len__(self) -> int:
+        return len(self._info)
 
 
 class TorchVectorEnv:
@@ -67,7 +84,7 @@ class TorchVectorEnv:
 
     def step(
         self, actions: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, "Infos"]:
         """One step of every environment: observations, rewards, terminated, truncated, infos.
 
         Raises:
@@ -78,10 +95,11 @@ class TorchVectorEnv:
             raise RuntimeError("call reset before the first step")
         if tuple(actions.shape) != self.action_shape:
             raise ValueError(f"actions have shape {tuple(actions.shape)}, not {self.action_shape}")
-        arrays = jax.dlpack.from_dlpack(actions.detach().contiguous())
-        self._keys, *stepped = stateful.step_all(
-            self._env, self._keys, self._states, jax.device_put(arrays, self._device), self._params
+        array = jax.dlpack.from_dlpack(actions.detach().contiguous())
+        if array.device != self._device:
+            array = jax.device_put(array, self._device)
+        self._keys, obs, self._states, *results, info = stateful.step_all(
+            self._env, self._keys, self._states, array, self._params
         )
-        obs, self._states, reward, terminated, truncated, info = stepped
-        tensors: Any = jax.tree.map(torch.from_dlpack, (obs, reward, terminated, truncated, info))
-        return tensors
+        reward, terminated, truncated = map(torch.from_dlpack, results)
+        return torch.from_dlpack(obs), reward, terminated, truncated, Infos(info)
