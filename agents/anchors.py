@@ -23,7 +23,7 @@ from agents.runs import evaluate, loop
 from agents.runs.held import Held
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import console
-from metaenvs import errors
+from metaenvs import errors, files
 from metaenvs.evaluation import RandomPolicy, run_trials
 from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.statistics import Interval, interval
@@ -235,9 +235,7 @@ def write(found: list[dict[str, Any]], path: Path) -> None:
         "command": "python -m agents.anchors",
         "anchors": [table[k] for k in sorted(table)],
     }
-    unfinished = path.with_suffix(".writing")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    unfinished.replace(path)
+    files.write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

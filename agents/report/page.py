@@ -16,7 +16,7 @@ from agents.failures import RunError
 from agents.report import figures, findings, published, runs, tables
 from agents.report.runs import Agent, Run
 from agents.runs import evaluate
-from metaenvs import RandomProjection
+from metaenvs import RandomProjection, files
 from metaenvs.rendering import animation, scenes
 from metaenvs.suites import SUITES
 
@@ -203,9 +203,8 @@ def _template() -> jinja2.Template:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _animations(agents: Sequence[Agent], say: Callable[[str], None]) -> list[Animation]:

@@ -18,7 +18,7 @@ from agents.learner.trainer import Trainer
 from agents.runs import evaluate, loop
 from agents.runs.evaluate import Saved
 from agents.runs.run_folder import RunFolder, check
-from metaenvs import errors, evaluation
+from metaenvs import errors, evaluation, files
 
 FIELDS = ("protocol", "seeds", "all", "runs")
 
@@ -154,9 +154,8 @@ def _evaluate(path: Path, protocol: str, collected: Path) -> None:
         evaluate.evaluate(RunFolder.open(path), protocol)
     collected.mkdir(exist_ok=True)
     copy = collected / f"{path.parent.name}-{path.name}.json"
-    partial = copy.with_suffix(".partial")
-    shutil.copyfile(written, partial)
-    partial.replace(copy)
+    with files.replacing(copy) as unfinished:
+        shutil.copyfile(written, unfinished)
 
 
 def status(experiment: Experiment, root: Path) -> list[dict[str, Any]]:

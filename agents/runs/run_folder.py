@@ -24,6 +24,7 @@ from agents.failures import RunError
 from agents.learner import parallel
 from agents.runs.checkpoint import Checkpoints
 from agents.runs.lock import Lock
+from metaenvs import files
 
 
 class RunFolder:
@@ -104,9 +105,7 @@ class RunFolder:
         """Drop the lines of updates after `updates`; a resumed run writes them again."""
         if self.metrics_path.exists():
             kept = [x for x in self.read_metrics() if x["update"] <= updates]
-            partial = self.metrics_path.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(x) + "\n" for x in kept))
-            partial.replace(self.metrics_path)
+            files.write_text(self.metrics_path, "".join(json.dumps(x) + "\n" for x in kept))
 
     def read_metrics(self) -> Sequence[dict[str, Any]]:
         """All whole lines of the metrics."""

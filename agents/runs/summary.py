@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from metaenvs import files
+
 FINAL_PART = 0.05
 """The final return is the mean over this last part of a run's updates."""
 
@@ -56,9 +58,8 @@ def write(paths: Sequence[Path]) -> str:
     runs = [_lines(path) for path in paths]
     try:
         for path, lines in zip(paths, runs, strict=True):
-            partial = path / "summary.partial"
-            partial.write_text(json.dumps(summarise([lines]), indent=2) + "\n")
-            partial.replace(path / "summary.json")
+            text = json.dumps(summarise([lines]), indent=2) + "\n"
+            files.write_text(path / "summary.json", text)
         together = summarise(runs)
     except ValueError as error:
         return str(error)

@@ -3,15 +3,16 @@
 import hashlib
 from pathlib import Path
 
+from metaenvs import files
+
 SUMS = "files.sha256"
 
 
 def write(folder: Path) -> None:
     """List the sums of all files below `folder` in it, all at once."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
-    partial = folder / f"{SUMS}.partial"
-    partial.write_text("".join(f"{_sha256(p)}  {p.relative_to(folder)}\n" for p in files))
-    partial.rename(folder / SUMS)
+    listed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = "".join(f"{_sha256(p)}  {p.relative_to(folder)}\n" for p in listed)
+    files.write_text(folder / SUMS, lines)
 
 
 def fault(folder: Path) -> str | None:

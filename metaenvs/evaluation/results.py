@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from metaenvs import errors
+from metaenvs import errors, files
 
 SCHEMA = 2
 """Version of the layout of results, `schema.json` beside this file."""
@@ -50,9 +50,7 @@ def save(result: dict[str, Any], path: Path) -> None:
     """
     result = json.loads(json.dumps(result))
     validate(result)
-    unfinished = path.with_suffix(".writing")
-    unfinished.write_text(json.dumps(result, separators=(",", ":")) + "\n")
-    unfinished.replace(path)
+    files.write_text(path, json.dumps(result, separators=(",", ":")) + "\n")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -132,9 +130,7 @@ class Partial:
                 )
             self._entries = {(entry["cell"], entry["policy"]): entry for entry in lines[1:]}
         # Written anew: what was cut short is gone.
-        unfinished = path.with_suffix(".writing")
-        unfinished.write_text("".join(json.dumps(x) + "\n" for x in (header, *lines[1:])))
-        unfinished.replace(path)
+        files.write_text(path, "".join(json.dumps(x) + "\n" for x in (header, *lines[1:])))
 
     def find(self, cell: str, policy: str) -> dict[str, Any] | None:
         """The entry, if it was finished before."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from metaenvs import tasks
+from metaenvs import files, tasks
 from metaenvs.evaluation import Policy, RandomPolicy
 from metaenvs.rendering import scenes
 from metaenvs.rendering.frames import HISTORY, Moment, Picture
@@ -282,8 +282,7 @@ def _write(images: list[Image.Image], path: Path, fps: int) -> None:
     palette = sample.quantize(_COLOURS, dither=Image.Dither.NONE)
     first, *rest = (x.quantize(palette=palette, dither=Image.Dither.NONE) for x in images)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial")
-    try:
+    with files.replacing(path) as unfinished:
         first.save(
             unfinished,
             format="GIF",
@@ -293,6 +292,3 @@ def _write(images: list[Image.Image], path: Path, fps: int) -> None:
             duration=10 * round(100 / fps),
             loop=0,
         )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from metaenvs import files
 from metaenvs.evaluation import Policy
 from metaenvs.rendering.animation import roll_out, writable
 from metaenvs.tasks.base import Task
@@ -55,12 +56,7 @@ def save_page(
     sys = sys.tree_replace({"opt.timestep": float(brax_task.brax_env.dt)})
     page = html.render(sys, states, colab=False, height="100vh")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial")
-    try:
-        unfinished.write_text(page)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    files.write_text(path, page)
     return path
 
 
