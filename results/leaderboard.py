@@ -16,7 +16,7 @@ from agents.report import published, submission
 from agents.report.runs import Agent, Run
 from agents.report.tables import markdown, raw_text
 from metaenvs import evaluation, statistics
-from results.data import DATA, DOCS, LONG, MAIN, RESULTS
+from results.data import DOCS, LONG, MAIN, RESULTS, load
 from results.tables import SPLITS
 
 README = RESULTS.parent / "README.md"
@@ -37,9 +37,7 @@ class Ours:
     headline: bool = True
 
     def agent(self) -> Agent:
-        files = sorted((DATA / self.experiment).glob(f"{self.run}-seed*.evaluation.json.xz"))
-        runs = (Run(self.name, evaluation.load(path), None, ()) for path in files)
-        return Agent(self.name, tuple(runs))
+        return load(self.experiment)[self.run]
 
 
 OURS = (
