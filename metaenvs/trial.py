@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,20 @@ class TrialState(struct.PyTreeNode):
     episode_return: jax.Array
     trial_return: jax.Array
     time: jax.Array
+
+
+class _Now(NamedTuple):
+    """Where a step leads.
+
+    Attributes:
+        final_observation: what the agent sees, or would have seen had the trial gone on.
+        observation: what it sees: at a trial's end, the start of the next.
+        state: of the trial that it is in.
+    """
+
+    final_observation: jax.Array
+    observation: jax.Array
+    state: TrialState
 
 
 class RandomProjection(environment.Environment):
@@ -338,16 +352,16 @@ class RandomProjection(environment.Environment):
         over, truncated = info["episode_over"], self.is_truncated(state, params)
         seen = self._seen(action, reward, over)
         obs = self._observation(state.projection, x, seen, params)
-        final_observation, obs, state = dispatch.update_where(
-            over, self._start_next, (obs, obs, state), key, seen, truncated, params
+        now = dispatch.update_where(
+            over, self._start_next, _Now(obs, obs, state), key, seen, truncated, params
         )
         terminated = jnp.zeros((), bool)
         info |= {
             "terminated": terminated,
             "truncated": truncated,
-            "final_observation": final_observation,
+            "final_observation": now.final_observation,
         }
-        return obs, state, reward, terminated, truncated, info
+        return now.observation, now.state, reward, terminated, truncated, info
 
     def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
         key_trial, key_episode = jax.random.split(key)
@@ -424,13 +438,9 @@ class RandomProjection(environment.Environment):
         )
         return x, state, reward, info
 
-    def _start_next(self, now, key, seen, truncated, params):
-        """What follows an episode: the next of its trial or, if truncated, a new trial.
-
-        `now` and the result are: the observation had the trial gone on, the observation,
-        and the state.
-        """
-        _, _, state = now
+    def _start_next(self, now: _Now, key, seen, truncated, params) -> _Now:
+        """What follows an episode: the next of its trial or, if truncated, a new trial."""
+        state = now.state
         same = (state.task_id, state.projection, state.dynamics)
         drawn = dispatch.only_where(
             truncated, self._draw, same, jax.random.fold_in(key, TRIAL), params
@@ -448,7 +458,7 @@ class RandomProjection(environment.Environment):
         next_obs, state = jax.tree.map(
             lambda new, old: jnp.where(truncated, new, old), (obs[1], starts), (obs[0], goes_on)
         )
-        return obs[0], next_obs, state
+        return _Now(obs[0], next_obs, state)
 
     @property
     def _unseen(self) -> jax.Array:
