@@ -82,7 +82,7 @@ class Trainer:
         self.steps_per_update = self.rollout_length * config.envs * config.hold
         self.updates = -(-config.steps // self.steps_per_update)
         self.gradient_steps = config.ppo.epochs * config.ppo.minibatches
-        """In an update."""
+        """Gradient steps that one update makes."""
         self.learning_rate = optimiser.schedule(config.ppo, self.updates * self.gradient_steps)
         self.optimiser = optimiser.make(config.ppo, self.learning_rate)
 

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
-    """Of all agents that there are."""
+    """The names of all agents that come with the package."""
     return tuple(sorted(path.parent.name for path in FOLDER.glob("*/config.json")))
 
 

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "baselines"
 
 
 def names() -> tuple[str, ...]:
-    """Of all agents that there are."""
+    """The names of all baselines that come with the package."""
     return tuple(sorted({path.name.split(".")[0] for path in FOLDER.glob("*.json.xz")}))
 
 

@@ -8,19 +8,15 @@ written here. See "Constraint model" and "Solver parameters" in MuJoCo's documen
 import jax
 import jax.numpy as jnp
 
+from metaenvs.tasks.dm_control.physics.soft_constraints import Softness
 from metaenvs.types import Scalar
 
-# MuJoCo's default `solimp`. Its sigmoid has midpoint 0.5 and power 2.
-_IMPEDANCE_AT_ZERO = 0.9
-_IMPEDANCE_AT_WIDTH = 0.95
-_WIDTH = 0.001
+_DEFAULT = Softness()
 
 
 def impedance(depth: jax.Array) -> jax.Array:
     """Impedance in (0, 1) at a violation of `depth >= 0` (m or rad), default `solimp`."""
-    x = jnp.minimum(depth / _WIDTH, 1.0)
-    sigmoid = jnp.where(x <= 0.5, 2.0 * x**2, 1.0 - 2.0 * (1.0 - x) ** 2)
-    return _IMPEDANCE_AT_ZERO + sigmoid * (_IMPEDANCE_AT_WIDTH - _IMPEDANCE_AT_ZERO)
+    return _DEFAULT.impedance(depth)
 
 
 def limit_force(
@@ -46,8 +42,8 @@ def limit_force(
     """
     # MuJoCo's `refsafe`: a stiffer spring than two time steps would not be stable.
     time_constant = max(time_constant, 2.0 * timestep)
-    stiffness = 1.0 / (_IMPEDANCE_AT_WIDTH * time_constant) ** 2
-    damping = 2.0 / (_IMPEDANCE_AT_WIDTH * time_constant)
+    stiffness = 1.0 / (_DEFAULT.impedance_at_width * time_constant) ** 2
+    damping = 2.0 / (_DEFAULT.impedance_at_width * time_constant)
 
     direction = jnp.where(position < 0.5 * (lower + upper), 1.0, -1.0)
     depth = jnp.maximum(lower - position, position - upper)
