@@ -114,6 +114,7 @@ def evaluate(
             f"{saved.path} was trained on {config.env}, which has no projections and no held-out "
             "tasks; protocols are for RandomProjection suites"
         )
+    frames = update * trainer.steps_per_update
     return _measure(
         path,
         overwrite,
@@ -127,7 +128,8 @@ def evaluate(
             "preset": config.preset,
             "memory": config.model.memory,
             "seed": config.seed,
-            "steps": update * trainer.steps_per_update,
+            "steps": frames // config.hold,
+            **({"frames": frames} if config.hold > 1 else {}),
             "config": configs.fingerprint(config),
             "deterministic": deterministic,
         }
