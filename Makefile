@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: .venv/.installed
 	test -f runs/pretrained/evaluation.json || \
 		$(BIN)/metaenvs evaluate --pretrained s5-random-projection-v0 --out runs/pretrained
-	$(BIN)/metaenvs train --preset demo --out runs/demo --resume
+	$(BIN)/metaenvs train --preset in-context-lite --out runs/demo --resume
 	$(BIN)/metaenvs evaluate runs/demo --overwrite
 
 # Most of a test's time is one thread of XLA's compiler.

@@ -238,6 +238,19 @@ PRESETS: dict[str, TrainConfig] = {
         ),
         _IN_CONTEXT,
         dataclasses.replace(_IN_CONTEXT, preset="in-context-long", steps=2_000_000_000),
+        # Steps of the suite are four control steps already.
+        dataclasses.replace(
+            _IN_CONTEXT,
+            preset="in-context-lite",
+            env="RandomProjection-Lite-v0",
+            episodes_per_trial=None,
+            hold=1,
+            steps=4_000_000,
+            envs=64,
+            checkpoint_every=10,
+            model=dataclasses.replace(_IN_CONTEXT.model, width=64, encoder=(64,), head=(64,)),
+            ppo=dataclasses.replace(_IN_CONTEXT.ppo, learning_rate=1.5e-3, epochs=4, minibatches=4),
+        ),
         # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
         # Their algorithm is Muesli; the settings of PPO are ours.
         TrainConfig(
