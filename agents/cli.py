@@ -1,6 +1,7 @@
 """The `metaenvs` command. Its parts are in `agents.commands`."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"unknown command {argv[0]!r}. Choices: {', '.join(COMMANDS)}"
         print(f"metaenvs: {message}", file=sys.stderr)
         return 2
+    # What a screen has no letter for is shown as another: no reason to lose a result.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # Before jax is imported: XLA's C++ start-up chatter is of no use to the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "METAENVS_CACHE" in os.environ:
@@ -36,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, RunError) as error:
         if DEBUG in argv or not is_refusal(error):
             raise
-        print(f"metaenvs: {error}", file=sys.stderr)
+        named = isinstance(error, OSError) and error.filename
+        said = f"{error.filename}: {error.strerror}" if named else error
+        print(f"metaenvs: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -8,7 +8,7 @@ obs, state, reward, terminated, truncated, info = env.step(key, state, action, p
 from metaenvs import _imports  # noqa: F401, I001  (before any other import of Gymnax)
 from metaenvs import popgym, projections, tasks
 from metaenvs._version import __version__
-from metaenvs.registry import make, register, registered_envs
+from metaenvs.registry import make, register, registered_envs, unregister
 from metaenvs.trial import RandomProjection, TrialParams, TrialState
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "register",
     "registered_envs",
     "tasks",
+    "unregister",
 ]

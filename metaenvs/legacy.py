@@ -18,6 +18,15 @@ class LegacyStep(LegacyStepAPIWrapper):
             raise AttributeError(name)
         return super().__getattr__(name)
 
+    def __eq__(self, other):
+        return type(self) is type(other) and self._env == other._env
+
+    def __hash__(self):
+        return hash((type(self), self._env))
+
+    def __repr__(self) -> str:
+        return f"LegacyStep({self._env!r})"
+
     def __copy__(self) -> "LegacyStep":
         return self
 

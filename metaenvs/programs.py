@@ -1,5 +1,6 @@
 """Several tasks as one: programs with stacked parameters behind one switch."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from metaenvs import dispatch
+from metaenvs import dispatch, keys
 from metaenvs import tasks as task_table
 from metaenvs.packing import Packed, Packing
 from metaenvs.tasks import Task
@@ -16,6 +17,29 @@ from metaenvs.tasks.dynamics import Dynamics
 
 PHYSICS, EPISODE, TRIAL = range(3)
 """Uses of a step's key, folded into it where they are needed: most steps need none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeLengths:
+    """How the most steps of each task's episodes are found.
+
+    Attributes:
+        members: for each program the numbers of its tasks.
+        action_repeat: control steps per step.
+    """
+
+    members: tuple[tuple[int, ...], ...]
+    action_repeat: int
+
+    def of(self, limits: Sequence[np.ndarray]) -> np.ndarray:
+        """`[n_tasks]` steps, of each program's control steps `[n_members]`.
+
+        The longest where the limits have further, leading axes.
+        """
+        lengths = np.zeros(sum(map(len, self.members)), np.int64)
+        for tasks, steps in zip(self.members, limits, strict=True):
+            lengths[list(tasks)] = steps.reshape(-1, len(tasks)).max(axis=0)
+        return -(-lengths // self.action_repeat)
 
 
 class TaskSet:
@@ -49,6 +73,7 @@ class TaskSet:
         self.tasks = tuple(task_table.make(t) if isinstance(t, str) else t for t in tasks)
         self.names = tuple(task.name for task in self.tasks)
         self.action_repeat = action_repeat
+        self._splits = tuple(map(tuple, splits))
         for name in self.names:
             if self.names.count(name) > 1:
                 raise ValueError(f"task {name!r} is listed more than once: {list(self.names)}")
@@ -76,6 +101,8 @@ class TaskSet:
             jax.tree.map(_stack, *(self.tasks[i].default_params for i in indices))
             for indices in self._members
         )
+        self.lengths = EpisodeLengths(tuple(map(tuple, self._members)), action_repeat)
+        self._hash = hash((type(self), self.tasks, self.action_repeat))
         self._n_floats = max(p.n_floats for p in self._packings)
         self._n_ints = max(p.n_ints for p in self._packings)
 
@@ -88,11 +115,15 @@ class TaskSet:
         )
 
     def __hash__(self):
-        return hash((type(self), self.tasks, self.action_repeat))
+        return self._hash
+
+    def __reduce__(self):
+        # Anew: shapes and tree structures cannot be pickled.
+        return type(self), (self.tasks, self.action_repeat, self._splits)
 
     @staticmethod
     def _packing(task: Task) -> Packing:
-        key = jax.eval_shape(lambda: jax.random.key(0))
+        key = jax.eval_shape(lambda: keys.key(0))
         _, state = jax.eval_shape(task.reset_env, key, task.default_params)
         return Packing(state)
 
@@ -109,13 +140,6 @@ class TaskSet:
     def sizes(self, task_id: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Observation and action size of a task."""
         return jnp.asarray(self._n_obs)[task_id], jnp.asarray(self._n_act)[task_id]
-
-    def episode_lengths(self, task_params: tuple[Any, ...]) -> np.ndarray:
-        """`[n_tasks]` the most steps that an episode of each task can last."""
-        limits = np.zeros(len(self.tasks), np.int64)
-        for indices, params in zip(self._members, task_params, strict=True):
-            limits[indices] = np.asarray(params.max_steps_in_episode)
-        return -(-limits // self.action_repeat)
 
     def unpack(self, task_id: int, packed: Packed) -> Any:
         """The state of task `task_id` (a Python int) out of its packed form."""

@@ -12,32 +12,62 @@ from metaenvs.legacy import LegacyStep
 from metaenvs.suites import SUITES
 
 _factories: dict[str, Callable[..., Any]] = {}
+_OWN: frozenset[str] = frozenset()
 
 registered_envs: list[str] = []
 """Ids that `make` knows besides Gymnax's, updated in place by `register`."""
 
 
-def register(env_id: str, factory: Callable[..., Any]) -> None:
+def register(env_id: str, factory: Callable[..., Any], *, overwrite: bool = False) -> None:
     """Make `factory(**kwargs)`, which returns a Gymnax environment, known as `env_id`.
 
-    Gymnax knows it from then on too: `gymnax.make(env_id, **kwargs)` is `make`.
+    Gymnax knows it from then on too: `gymnax.make(env_id, **kwargs)` is `make`. With
+    `overwrite` the factory takes the place of one that was registered before, as in a
+    notebook whose cell is run again. Environments that were made already stay as they are.
 
     Raises:
         TypeError: if the id is no string or the factory cannot be called.
-        ValueError: if the id is empty or taken.
+        ValueError: if the id is empty, or taken and not to be overwritten, or this package's
+            or Gymnax's own.
     """
     if not isinstance(env_id, str) or not callable(factory):
         raise TypeError(f"register takes a string and a callable, got {env_id!r}, {factory!r}")
     if not env_id:
         raise ValueError("an environment id must not be empty")
-    if env_id in _factories or env_id in gymnax.registered_envs:
-        raise ValueError(f"environment id {env_id!r} is already registered")
+    if env_id in _OWN or (env_id in gymnax.registered_envs and env_id not in _factories):
+        raise ValueError(f"environment id {env_id!r} is already registered, and always the same")
+    if env_id in _factories and not overwrite:
+        raise ValueError(
+            f"environment id {env_id!r} is already registered; replace it with register(..., "
+            "overwrite=True)"
+        )
+    if env_id not in _factories:
+        registered_envs.append(env_id)
     _factories[env_id] = factory
-    registered_envs.append(env_id)
-    gymnax.register(env_id, functools.partial(_for_gymnax, env_id))
+    if env_id not in gymnax.registered_envs:
+        try:
+            gymnax.register(env_id, functools.partial(_for_gymnax, env_id))
+        except ValueError:  # known since before it was taken back
+            gymnax.registered_envs.append(env_id)
+
+
+def unregister(env_id: str) -> None:
+    """Take back what `register` made known. Gymnax then says that it does not know the id.
+
+    Raises:
+        ValueError: if the id is not registered, or is this package's own.
+    """
+    if env_id in _OWN:
+        raise ValueError(f"environment id {env_id!r} is always the same and stays")
+    errors.lookup(_factories, env_id, "registered environment id")
+    del _factories[env_id]
+    registered_envs.remove(env_id)
+    if env_id in gymnax.registered_envs:
+        gymnax.registered_envs.remove(env_id)
 
 
 def _for_gymnax(env_id: str, **kwargs: Any) -> Any:
+    errors.lookup(_factories, env_id, "environment id")  # `make` would ask Gymnax
     return make(env_id, **kwargs)[0]
 
 
@@ -93,3 +123,4 @@ for _suite in SUITES.values():
     register(_suite.id, _suite.make)
 for _id in popgym.ids:
     register(_id, functools.partial(popgym.make, _id))
+_OWN = frozenset(registered_envs)

@@ -10,17 +10,29 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment, spaces
 
-from metaenvs import dispatch, errors, projections, tasks
+from metaenvs import dispatch, errors, keys, projections, tasks
+from metaenvs.identity import ByContent, Code, same
 from metaenvs.packing import Packed
-from metaenvs.programs import EPISODE, TRIAL, TaskSet
+from metaenvs.programs import EPISODE, TRIAL, EpisodeLengths, TaskSet
 from metaenvs.projections import Projection
 from metaenvs.tasks.dynamics import Dynamics, DynamicsRange, dynamics_range
 
 OBSERVE = ("action", "reward", "done")
 
 
-class TrialParams(struct.PyTreeNode):
+def _concrete(x: Any, name: str) -> np.ndarray:
+    if isinstance(x, jax.core.Tracer):
+        raise TypeError(
+            f"{name} is traced here, but the length of a trial is a number of Python: give params "
+            "that are no argument of the transformed function, or take the length outside"
+        )
+    return np.asarray(x)
+
+
+class TrialParams(ByContent, struct.PyTreeNode, eq=False):
     """What may change without a new compilation; every leaf may be traced and vmapped.
+
+    With leaves that are not traced they are hashable too, for `static_argnames`.
 
     Attributes:
         task_weights: `[n_tasks]` relative frequency of each task, non-negative.
@@ -31,6 +43,7 @@ class TrialParams(struct.PyTreeNode):
             and gravity.
         task_params: for each program of the environment, the params of its tasks,
             stacked along a leading axis (`env.tasks.stacked_params`).
+        lengths: how `max_steps_in_episode` is found of the leaves; the environment's.
     """
 
     task_weights: jax.Array
@@ -39,6 +52,24 @@ class TrialParams(struct.PyTreeNode):
     reward_scale: jax.Array
     dynamics: DynamicsRange
     task_params: tuple[Any, ...]
+    lengths: EpisodeLengths | None = struct.field(pytree_node=False, default=None)
+
+    @property
+    def max_steps_in_episode(self) -> int:
+        """What Gymnax calls so: the most steps that a trial can last.
+
+        Raises:
+            TypeError: if the params are traced, or were not made by an environment.
+        """
+        if self.lengths is None:
+            raise TypeError("these params were not made by `env.params_for`: ask env.trial_length")
+        weights = _concrete(self.task_weights, "task_weights")
+        allowed = (weights > 0).reshape(-1, weights.shape[-1]).any(axis=0)
+        limits = self.lengths.of(
+            [_concrete(x.max_steps_in_episode, "task_params") for x in self.task_params]
+        )
+        episodes = _concrete(self.episodes_per_trial, "episodes_per_trial")
+        return int(limits[allowed].max()) * int(episodes.max())
 
 
 class TrialState(struct.PyTreeNode):
@@ -198,16 +229,23 @@ class RandomProjection(environment.Environment):
             except ValueError as error:
                 raise ValueError(f"split {group!r}: {error}") from None
 
-    # Two environments that run the same program are one static argument to jit: the
-    # splits of a suite then share compilations. `default_params` is no part of this.
-    def _program(self):
-        return (self.tasks, self.family, self.observe)
+    @property
+    def code(self) -> Code:
+        """What compiled programs depend on: the splits of a suite share them.
 
+        A subclass may depend on any attribute.
+        """
+        if type(self) is not RandomProjection:
+            return Code(self, self)
+        return Code(self, (RandomProjection, self.tasks, self.family, self.observe))
+
+    # Equal are environments that do the same with the same arguments, defaults included: one
+    # stands for the other where they are a static argument of jit.
     def __eq__(self, other):
-        return isinstance(other, RandomProjection) and self._program() == other._program()
+        return type(self) is type(other) and same(vars(self), vars(other))
 
     def __hash__(self):
-        return hash(self._program())
+        return hash((type(self), self.tasks, self.family, self.observe, self.split))
 
     def __repr__(self):
         return (
@@ -262,32 +300,69 @@ class RandomProjection(environment.Environment):
         if not tasks:
             raise ValueError(f"no tasks given. Choices: {', '.join(self.task_names)}")
         weights = np.array([name in tasks for name in self.task_names], np.float32)
+        scales = [self._reward_scale.get(name, 1.0) for name in self.task_names]
         episodes = self._episodes_per_trial if episodes_per_trial is None else episodes_per_trial
         if episodes < 1:
             raise ValueError(f"episodes_per_trial must be at least 1, got {episodes}")
-        return TrialParams(
-            task_weights=jnp.asarray(weights),
-            episodes_per_trial=jnp.asarray(episodes, jnp.int32),
-            projection_scale=jnp.asarray(projection_scale, jnp.float32),
-            reward_scale=jnp.asarray(
-                [self._reward_scale.get(name, 1.0) for name in self.task_names], jnp.float32
-            ),
-            dynamics=dynamics_range(dict(dynamics)),
-            task_params=jax.tree.map(jnp.asarray, self.tasks.stacked_params),
-        )
+        # What is no traced argument is concrete inside a transformation too.
+        with jax.ensure_compile_time_eval():
+            return TrialParams(
+                task_weights=jnp.asarray(weights),
+                episodes_per_trial=jnp.asarray(episodes, jnp.int32),
+                projection_scale=jnp.asarray(projection_scale, jnp.float32),
+                reward_scale=jnp.asarray(scales, jnp.float32),
+                dynamics=dynamics_range(dict(dynamics)),
+                task_params=jax.tree.map(jnp.asarray, self.tasks.stacked_params),
+                lengths=self.tasks.lengths,
+            )
 
     def dynamics_of(self, split: str) -> Mapping[str, tuple[float, float]]:
         """Ranges of the dynamics factors of a split, as `params_for` takes them."""
         return self._dynamics.get(split, {})
 
     def trial_length(self, params: TrialParams | None = None) -> int:
-        """The most steps that a trial can last under `params` (which must be concrete)."""
-        params = self.default_params if params is None else params
-        weights = np.asarray(params.task_weights)
-        allowed = (weights > 0).reshape(-1, weights.shape[-1]).any(axis=0)
-        limits = self.tasks.episode_lengths(params.task_params)
-        longest = int(limits[allowed].max())
-        return longest * int(np.max(np.asarray(params.episodes_per_trial)))
+        """The most steps that a trial can last under `params`.
+
+        Raises:
+            TypeError: if they are traced.
+        """
+        params = self._or_default(params)
+        return params.replace(lengths=self.tasks.lengths).max_steps_in_episode
+
+    def check_params(self, params: TrialParams) -> None:
+        """Refuse params of which no trial can be made. Nothing is said of traced leaves.
+
+        Raises:
+            ValueError: naming the leaf, its value and what is needed.
+        """
+        n = len(self.tasks.names)
+        for name in ("task_weights", "reward_scale"):
+            shape = np.shape(getattr(params, name))
+            if shape[-1:] != (n,):
+                raise ValueError(
+                    f"{name} has shape {shape}; needed is a number for each of {n} tasks: "
+                    f"{', '.join(self.task_names)}"
+                )
+        weights, episodes = params.task_weights, params.episodes_per_trial
+        if not isinstance(weights, jax.core.Tracer):
+            values = np.asarray(weights)
+            if not (
+                (values >= 0).all() and (values > 0).any(-1).all() and np.isfinite(values).all()
+            ):
+                raise ValueError(
+                    f"task_weights are {values.tolist()}; needed are numbers of at least 0, one "
+                    "of them above 0"
+                )
+        if not isinstance(episodes, jax.core.Tracer) and np.min(np.asarray(episodes)) < 1:
+            raise ValueError(
+                f"episodes_per_trial must be at least 1, got {np.asarray(episodes).tolist()}"
+            )
+
+    def _or_default(self, params: TrialParams | None) -> TrialParams:
+        if params is None:
+            return self.default_params
+        self.check_params(params)
+        return params
 
     @property
     def observation_size(self) -> int:
@@ -315,7 +390,7 @@ class RandomProjection(environment.Environment):
     ) -> tuple[jax.Array, TrialState]:
         """Start a trial. Returns the observation `[observation_size]` and the state."""
         # None is resolved here: environments that differ in their defaults share a cache.
-        return self._reset(key, self.default_params if params is None else params)
+        return self._reset(self.code, keys.fixed(key), self._or_default(params))
 
     def step(
         self,
@@ -329,7 +404,8 @@ class RandomProjection(environment.Environment):
         Returns observation, state, reward, terminated, truncated, info.
 
         Raises:
-            ValueError: if `action` is not of shape `[action_size]`.
+            ValueError: if `action` is not of shape `[action_size]`, or no trial can be made of
+                `params`.
         """
         shape = jnp.shape(action)
         if shape != (self.action_size,):
@@ -337,14 +413,19 @@ class RandomProjection(environment.Environment):
                 f"action has shape {shape}, {self.name} takes ({self.action_size},); "
                 "batches of environments go through jax.vmap"
             )
-        return self._step(key, state, action, self.default_params if params is None else params)
+        return self._step(self.code, keys.fixed(key), state, action, self._or_default(params))
 
-    @partial(jax.jit, static_argnames="self")
-    def _reset(self, key, params):
-        return self.reset_env(key, params)
+    @staticmethod
+    @partial(jax.jit, static_argnums=0)
+    def _reset(code, key, params):
+        return code.env.reset_env(key, params)
 
-    @partial(jax.jit, static_argnames="self")
-    def _step(self, key, state, action, params):
+    @staticmethod
+    @partial(jax.jit, static_argnums=0)
+    def _step(code, key, state, action, params):
+        return code.env._step_and_start(key, state, action, params)
+
+    def _step_and_start(self, key, state, action, params):
         # As Gymnax's Environment.step, but what starts an episode or a trial is computed
         # only where one ends, its random numbers included.
         action = jnp.clip(jnp.asarray(action, jnp.float32), -1.0, 1.0)
@@ -352,8 +433,10 @@ class RandomProjection(environment.Environment):
         over, truncated = info["episode_over"], self.is_truncated(state, params)
         seen = self._seen(action, reward, over)
         obs = self._observation(state.projection, x, seen, params)
+        # A trial is over in the middle of an episode where its params were changed to fewer.
+        ended = (over, truncated)
         now = dispatch.update_where(
-            over, self._start_next, _Now(obs, obs, state), key, seen, truncated, params
+            over | truncated, self._start_next, _Now(obs, obs, state), key, seen, *ended, params
         )
         terminated = jnp.zeros((), bool)
         info |= {
@@ -364,6 +447,7 @@ class RandomProjection(environment.Environment):
         return now.observation, now.state, reward, terminated, truncated, info
 
     def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
+        key = keys.fixed(key)
         key_trial, key_episode = jax.random.split(key)
         return self._begin(key_episode, self._draw(key_trial, params), self._unseen, params)
 
@@ -372,8 +456,9 @@ class RandomProjection(environment.Environment):
     ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, dict[str, Any]]:
         """One step without the trial's end: after its last episode comes another."""
         endless = jnp.full_like(params.episodes_per_trial, np.iinfo(np.int32).max)
+        params = params.replace(episodes_per_trial=endless)
         obs, state, reward, terminated, _, info = self._step(
-            key, state, action, params.replace(episodes_per_trial=endless)
+            self.code, keys.fixed(key), state, action, params
         )
         return obs, state, reward, terminated, info
 
@@ -438,8 +523,11 @@ class RandomProjection(environment.Environment):
         )
         return x, state, reward, info
 
-    def _start_next(self, now: _Now, key, seen, truncated, params) -> _Now:
-        """What follows an episode: the next of its trial or, if truncated, a new trial."""
+    def _start_next(self, now: _Now, key, seen, over, truncated, params) -> _Now:
+        """What follows: the next episode of the trial or, if truncated, a new trial.
+
+        An episode that is not `over` would have gone on itself, had the trial.
+        """
         state = now.state
         same = (state.task_id, state.projection, state.dynamics)
         drawn = dispatch.only_where(
@@ -458,7 +546,8 @@ class RandomProjection(environment.Environment):
         next_obs, state = jax.tree.map(
             lambda new, old: jnp.where(truncated, new, old), (obs[1], starts), (obs[0], goes_on)
         )
-        return _Now(obs[0], next_obs, state)
+        final = jnp.where(over, obs[0], now.final_observation)
+        return _Now(final, next_obs, state)
 
     @property
     def _unseen(self) -> jax.Array:

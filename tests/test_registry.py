@@ -34,6 +34,30 @@ def test_register_own(monkeypatch):
         metaenvs.register("Mine-v0", gymnax.make)
 
 
+def test_an_id_of_ones_own_can_be_registered_again_and_taken_back():
+    env_id = "Again-v0"
+    metaenvs.register(env_id, lambda: metaenvs.RandomProjection(["pendulum_swingup"]))
+    with pytest.raises(ValueError, match="overwrite=True"):
+        metaenvs.register(env_id, lambda: metaenvs.RandomProjection(["reacher_easy"]))
+    metaenvs.register(env_id, lambda: metaenvs.RandomProjection(["reacher_easy"]), overwrite=True)
+    assert metaenvs.registered_envs.count(env_id) == 1
+    for _ in range(2):
+        for make in (metaenvs.make, gymnax.make):
+            assert make(env_id)[0].task_names == ("reacher_easy",)
+        metaenvs.unregister(env_id)
+        assert env_id not in metaenvs.registered_envs + gymnax.registered_envs
+        for make in (metaenvs.make, gymnax.make):
+            with pytest.raises(ValueError, match="unknown environment id 'Again-v0'"):
+                make(env_id)
+        with pytest.raises(ValueError, match="unknown registered environment id"):
+            metaenvs.unregister(env_id)
+        metaenvs.register(env_id, lambda: metaenvs.RandomProjection(["reacher_easy"]))
+    metaenvs.unregister(env_id)
+    for change in (metaenvs.unregister, lambda x: metaenvs.register(x, print, overwrite=True)):
+        with pytest.raises(ValueError, match=r"RandomProjection-v0' is .*always the same"):
+            change("RandomProjection-v0")
+
+
 def test_gymnax_makes_ours_with_our_keywords():
     assert set(metaenvs.registered_envs) <= set(gymnax.registered_envs)
     env, params = gymnax.make("RandomProjection-v0", split="held_out", episodes_per_trial=3)

@@ -326,7 +326,7 @@ def test_tasks_are_drawn_by_weight(lite):
 def test_splits_share_one_compilation():
     train, train_params = metaenvs.make("RandomProjection-Lite-v0", split="train")
     held_out, held_out_params = metaenvs.make("RandomProjection-Lite-v0", split="held_out")
-    assert train == held_out and hash(train) == hash(held_out)
+    assert train != held_out and train.code == held_out.code
     _, state = train.reset(jax.random.key(0), train_params)
     train.step(jax.random.key(1), state, jnp.zeros(2), train_params)
     cached = type(train)._step._cache_size(), type(train)._reset._cache_size()
@@ -448,3 +448,48 @@ def test_bad_calls_are_named(lite):
 def test_what_is_wrong_with_any_split_is_refused_at_once(settings, message):
     with pytest.raises(ValueError, match=message):
         metaenvs.RandomProjection(["pendulum_swingup"], **settings)
+
+
+MIDDLE = {  # what params may become in the middle of a trial, by leaf
+    "task_weights": lambda p: {"task_weights": p.task_weights[::-1]},
+    "episodes_per_trial": lambda p: {"episodes_per_trial": jnp.asarray(1)},
+    "projection_scale": lambda p: {"projection_scale": 2.0 * p.projection_scale},
+    "reward_scale": lambda p: {"reward_scale": 3.0 * p.reward_scale},
+    "dynamics": lambda p: {"dynamics": jax.tree.map(lambda x: 1.2 * x, p.dynamics)},
+    "task_params": lambda p: {
+        "task_params": tuple(
+            x.replace(max_steps_in_episode=0 * x.max_steps_in_episode + 4) for x in p.task_params
+        )
+    },
+}
+
+
+def test_params_changed_in_the_middle_of_a_trial():
+    """`truncated` says that a new trial begins, and one does: alone, and of many at once."""
+    env = metaenvs.RandomProjection(["pendulum_swingup", "cartpole_balance"])
+    before = short(env, env.params_for(episodes_per_trial=3))
+    assert set(MIDDLE) == {
+        f.name for f in dataclasses.fields(before) if f.metadata.get("pytree_node", True)
+    }
+    changed = [before, *(before.replace(**change(before)) for change in MIDDLE.values())]
+    many = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(leaf) for leaf in x]), *changed)
+    n, action = len(changed), jnp.full((len(changed), env.action_size), 0.1)
+    step = jax.jit(jax.vmap(env.step, (None, 0, 0, 0)))
+    key = jax.random.key(0)
+    states = jax.vmap(lambda _: env.reset(key, before)[1])(jnp.arange(n))
+    same = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * n), before)
+    for t in range(SHORT + 2):  # the second episode of three is under way
+        states = step(jax.random.key(t), states, action, same)[1]
+    for t in range(3 * SHORT):
+        after = step(jax.random.key(99 + t), states, action, many)
+        truncated, new = after[4], after[1].time == 0
+        np.testing.assert_array_equal(truncated, new)
+        moved = (after[1].projection.observation != states.projection.observation).any((1, 2))
+        np.testing.assert_array_equal(truncated, moved)
+        single = env.step(
+            jax.random.key(99 + t), *jax.tree.map(lambda x: x[2], (states, action, many))
+        )
+        assert bool(single[4]) == bool(truncated[2])
+        states = after[1]
+        if t == 0:  # one episode is over: with trials of one, this trial ought to be
+            assert truncated.tolist() == [name == "episodes_per_trial" for name in ["", *MIDDLE]]

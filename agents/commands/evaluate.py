@@ -68,9 +68,9 @@ def main(argv: list[str]) -> None:
     from metaenvs.rendering import adaptation
 
     result, out = _measured(command, about)
-    evaluation_view.show(result)
     picture = out / "adaptation.png"
     adaptation.save(result, picture)
+    evaluation_view.show(result)
     for file in (out / "evaluation.json", picture):
         console.print(f"wrote {file}", soft_wrap=True)
 

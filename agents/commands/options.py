@@ -15,8 +15,19 @@ UNSET = "unset"
 """In the help and on the command line: left out, which the option's text describes."""
 
 
+def _whole(text: str) -> int:
+    """A whole number, however it is written: 1_000_000, 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is no whole number")
+    return int(number)
+
+
 _KINDS: dict[type, tuple[str, Callable[[str], Any]]] = {
-    int: ("N", int),
+    int: ("N", _whole),
     float: ("NUMBER", float),
     str: ("NAME", str),
     Path: ("PATH", Path),

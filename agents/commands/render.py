@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     if command.out.exists() and not command.overwrite:
         raise RunError(f"{command.out} exists; replace it with --overwrite")
     env: Any = command.task
-    policy = None
+    policy = params = None
     if command.run is not None or command.pretrained is not None:
         saved: evaluate.Saved
         if command.run is not None:
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
         else:
             saved = PretrainedAgent(command.pretrained or "")
         policy, _, _ = evaluate.load(saved, command.deterministic)
-        env = evaluate.acts_in(saved.config)
+        env, params = evaluate.acts_in(saved.config)
     elif command.suite is not None:
         env, _ = metaenvs.make(command.suite)
     with console.status(f"drawing {command.task}"):
@@ -73,5 +73,6 @@ def main(argv: list[str]) -> None:
             steps=command.steps,
             seed=command.seed,
             overwrite=command.overwrite,
+            params=params,
         )
     console.print(f"wrote {command.out}", soft_wrap=True)

@@ -1,6 +1,5 @@
 """Any environment as one of trials: what training and evaluation see of it."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from flax import struct
 
 import metaenvs
 from agents.config import TrainConfig
+from agents.learner import env_params
 from metaenvs import errors, registry, spaces
 
 
@@ -24,9 +24,9 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
         ValueError: unknown environment, or a setting with a bad value.
         TypeError: a setting that the environment does not have.
     """
-    settings = {"episodes_per_trial": config.episodes_per_trial, "projection": config.projection}
+    settings = {"episodes_per_trial": config.episodes_per_trial}
     kwargs: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-    kwargs |= observed(config)
+    kwargs |= keywords(config)
     env, params = metaenvs.make(config.env, **kwargs)
     if config.hold > 1:
         if "action_repeat" not in registry.keywords(config.env):
@@ -36,7 +36,7 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
             )
         repeat = config.hold * env.action_repeat
         env, params = metaenvs.make(config.env, **kwargs, action_repeat=repeat)
-    params = _with(params, config.env_params, config.env)
+    params = env_params.replaced(env, params, config.env_params, config.env)
     if not hasattr(env, "task_names"):
         env = EpisodeTrials(env, config.observe)
     elif config.observe != TrainConfig.observe and set(env.observe) != set(config.observe):
@@ -46,18 +46,22 @@ def make(config: TrainConfig) -> tuple[Any, Any]:
     return env, params
 
 
+def keywords(config: TrainConfig) -> dict[str, Any]:
+    """What the environment shows and behind which projections, as `metaenvs.make` takes it."""
+    chosen = {} if config.projection is None else {"projection": config.projection}
+    return chosen | observed(config)
+
+
 def observed(config: TrainConfig) -> dict[str, Any]:
     """The keyword by which the environment is told what to show, if it has one."""
     has_one = "observe" in registry.keywords(config.env)
     return {"observe": config.observe} if has_one else {}
 
 
-def _with(params: Any, values: dict[str, float], env_id: str) -> Any:
-    fields = [field.name for field in dataclasses.fields(params)]
-    for name in values:
-        if name not in fields:
-            raise errors.unknown(name, fields, f"parameter of {env_id}")
-    return dataclasses.replace(params, **values)
+def unlike_suite(config: TrainConfig) -> dict[str, Any]:
+    """In what a run's trials differ from those of the environment as it is made by its id."""
+    settings = {"projection": config.projection, "episodes_per_trial": config.episodes_per_trial}
+    return {k: v for k, v in settings.items() if v is not None} | dict(config.env_params)
 
 
 class EpisodeState(struct.PyTreeNode):

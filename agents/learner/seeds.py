@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from agents.learner.trainer import Trainer, TrainState
+from metaenvs import keys
 
 
 class Seeds:
@@ -31,7 +32,7 @@ class Seeds:
         batched ones. On a CPU each of these spreads over XLA's threads and waits there, so that
         as many at once as there are threads wait for each other forever (jaxlib 0.10).
         """
-        return self.join([self.trainer.init_from(jax.random.key(seed)) for seed in self.seeds])
+        return self.join([self.trainer.init_from(keys.key(seed)) for seed in self.seeds])
 
     def update(self, state: Any) -> tuple[Any, Any]:
         """One update of every seed: the states, and what to log."""

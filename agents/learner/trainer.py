@@ -15,7 +15,7 @@ from agents.learner import environments, networks, optimiser, parallel, ppo, pri
 from agents.learner.correlations import Layout
 from agents.learner.moments import RewardScale
 from agents.learner.rollout import Loop, collect, cut, join
-from metaenvs import RandomProjection
+from metaenvs import RandomProjection, keys
 from metaenvs.trial import OBSERVE
 
 
@@ -108,7 +108,7 @@ class Trainer:
 
     def init(self) -> TrainState:
         """The state before the first update."""
-        return self.init_from(jax.random.key(self.config.seed))
+        return self.init_from(keys.key(self.config.seed))
 
     @partial(jax.jit, static_argnums=0)
     def init_from(self, key: jax.Array) -> TrainState:
@@ -139,7 +139,7 @@ class Trainer:
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
     def update(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         """One rollout and the epochs over it. Returns the new state and what to log."""
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.update + 1)
+        key = jax.random.fold_in(keys.wrap(state.key), state.update + 1)
         key_rollout, key_epochs = jax.random.split(key)
         state, carries, rollout, episodes = self._rollout(state, key_rollout)
         if self.config.ppo.stop_at_termination:

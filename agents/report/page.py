@@ -74,6 +74,9 @@ def write(
     if page.exists() and not overwrite:
         raise RunError(f"{page} exists; replace it with --overwrite")
     loaded = runs.load(paths, baseline)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass  # it can be written to: said before the work, not after
     agents = runs.group(loaded)
     fresh = _first_cells(agents[0])
     drawn: list[Shown] = []
@@ -230,12 +233,12 @@ def _drawable(env: Any) -> str | None:
 def _episodes(label: str, run: Run) -> list[Animation]:
     assert run.folder is not None
     policy, _, _ = evaluate.load(run.folder)
-    env: Any = evaluate.acts_in(run.folder.config)
+    env, params = evaluate.acts_in(run.folder.config)
     task = _drawable(env)
     if task is None:
         return []
     episodes = run.result["protocol"]["episodes"]
-    rollout = animation.roll_out(env, task, policy, episodes=episodes)
+    rollout = animation.roll_out(env, task, policy, episodes=episodes, params=params)
     found = []
     for episode in (0, episodes - 1):
         with tempfile.TemporaryDirectory() as folder:

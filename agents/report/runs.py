@@ -49,7 +49,18 @@ class Run:
         agent = self.result["agent"]
         parts = [str(agent[k]) for k in ("preset", "memory", "trained") if k in agent]
         parts += [f"{agent[k]:,} {k}" for k in ("steps", "frames") if k in agent]
+        if self.trained_on:
+            parts.append(f"evaluated before the last {self.trained_on:,} steps of its curves")
         return ", ".join([*parts, *([str(agent["url"])] if "url" in agent else [])])
+
+    @property
+    def trained_on(self) -> int:
+        """Steps of training after the evaluation, which says nothing of them."""
+        agent = self.result["agent"]
+        evaluated = agent.get("frames", agent.get("steps"))  # the metrics count frames
+        if not self.metrics or evaluated is None:
+            return 0
+        return max(0, self.metrics[-1]["steps"] - evaluated)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from agents.learner import environments
 from agents.learner.trainer import Trainer
 from agents.runs.held import Held
 from agents.runs.lock import Lock
+from agents.screen.console import console
 from agents.screen.evaluation_view import EvaluationProgress
 from metaenvs import errors, evaluation
 from metaenvs.evaluation import Policy
@@ -74,10 +75,10 @@ def load(saved: Saved, deterministic: bool = False) -> tuple[Policy, Trainer, in
     return policy, trainer, update
 
 
-def acts_in(config: TrainConfig) -> Any:
-    """The environment that a saved agent's policy acts in: that of its training, but without
-    held actions, which are the policy's own."""
-    return environments.make(dataclasses.replace(config, hold=1))[0]
+def acts_in(config: TrainConfig) -> tuple[Any, Any]:
+    """The environment and params that a saved agent's policy acts in: those of its training,
+    but without held actions, which are the policy's own."""
+    return environments.make(dataclasses.replace(config, hold=1))
 
 
 def evaluate(
@@ -115,13 +116,21 @@ def evaluate(
             "tasks; protocols are for RandomProjection suites"
         )
     frames = update * trainer.steps_per_update
+    own = environments.unlike_suite(config)
+    if own:
+        console.print(
+            f"trained with {', '.join(f'{k} {v}' for k, v in own.items())}: the protocol draws "
+            f"trials of {trainer.env.projection} projections and the suite's own params",
+            style="yellow",
+            soft_wrap=True,
+        )
     return _measure(
         path,
         overwrite,
         policy,
         config.env,
         chosen.quick() if quick else chosen,
-        env_kwargs=environments.observed(config),
+        env_kwargs=environments.keywords(config),
         trained_episodes=trainer.episodes_per_trial,
         agent={
             "run": saved.path.name,
@@ -133,6 +142,7 @@ def evaluate(
             "config": configs.fingerprint(config),
             "deterministic": deterministic,
         }
+        | ({"trained_with": own} if own else {})
         | (about or {}),
     )
 

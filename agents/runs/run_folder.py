@@ -180,8 +180,9 @@ def _create(path: Path, config: TrainConfig, overwrite: bool) -> None:
     # Named when it is whole, so that a process killed here leaves nothing to refuse. Two may
     # be here at once: each has a name of its own, and the second finds the place taken.
     unfinished = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        unfinished.mkdir(parents=True)
+        unfinished.mkdir()
         (unfinished / "config.json").write_text(configs.to_json(config))
         unfinished.rename(path)
     except OSError:

@@ -11,11 +11,10 @@ while not timestep.last():
 from typing import Any
 
 import dm_env
-import jax
 import numpy as np
 from dm_env import specs
 
-from metaenvs import registry, spaces
+from metaenvs import keys, registry, spaces
 from metaenvs.adapters import stateful
 
 
@@ -40,7 +39,7 @@ class TrialEnvironment(dm_env.Environment):
         self._params = default if params is None else params
         self._observation_spec = _spec(self._env.observation_space(self._params), "observation")
         self._action_spec = _spec(self._env.action_space(self._params), "action")
-        self._key = jax.random.key(seed)
+        self._key = keys.key(seed)
         self._state: Any = None  # None where a trial must begin
 
     def reset(self) -> dm_env.TimeStep:

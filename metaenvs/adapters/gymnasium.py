@@ -9,8 +9,14 @@
 An episode of Gymnasium is a trial. All trials of a vector environment are stepped by one
 compiled program; a single environment pays that program's call for every step, so take the
 vector environment where speed counts.
+
+Gymnasium's own asynchronous vector mode starts processes. JAX does not outlive a fork, so
+they have to be spawned: `vector_kwargs={"context": "spawn"}`.
 """
 
+import operator
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -21,7 +27,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from gymnax.environments.spaces import gymnax_space_to_gym_space
 
-from metaenvs import registry, spaces
+from metaenvs import keys, registry, spaces
 from metaenvs.adapters import stateful
 
 _IN_FINAL_INFO = ("terminated", "truncated", "final_observation")
@@ -40,7 +46,11 @@ class TrialEnv(gymnasium.Env):
         **kwargs: for `metaenvs.make`.
     """
 
-    def __init__(self, env_id: str, params: Any = None, render_mode: None = None, **kwargs: Any):
+    def __init__(
+        self, env_id: str, params: Any = None, render_mode: str | None = None, **kwargs: Any
+    ):
+        _check_process()
+        _check_render_mode(env_id, render_mode)
         self.metadata = {"render_modes": []}
         self._env, default = registry.make(env_id, **kwargs)
         self._params = default if params is None else params
@@ -52,13 +62,19 @@ class TrialEnv(gymnasium.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start a trial, which depends on nothing but the seed and the resets since."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else _seed(seed))
         _refuse(options)
         self._key, obs, self._state = stateful.reset(self._env, _key(self.np_random), self._params)
         return _observation(np.asarray(obs)), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One step; at a trial's end call `reset`."""
+        """One step; at a trial's end call `reset`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first `reset`.
+        """
+        _check_reset(self._key)
+        action = action if isinstance(action, jax.Array) else np.asarray(action)
         self._key, _, self._state, reward, terminated, truncated, info = stateful.step(
             self._env, self._key, self._state, action, self._params
         )
@@ -87,9 +103,11 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         env_id: str,
         num_envs: int = 1,
         params: Any = None,
-        render_mode: None = None,
+        render_mode: str | None = None,
         **kwargs: Any,
     ):
+        _check_process()
+        _check_render_mode(env_id, render_mode)
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -105,27 +123,48 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
     def reset(
         self,
         *,
-        seed: int | list[int] | None = None,
+        seed: int | Sequence[int | None] | np.ndarray | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a trial in every environment; `seed` s stands for s, s + 1, ..."""
+        """Start a trial in every environment; `seed` s stands for s, s + 1, ...
+
+        A seed, or all seeds of a sequence, also decide what later resets without one draw.
+        A None in a sequence is drawn.
+        """
         _refuse(options)
-        if isinstance(seed, list):
-            if len(seed) != self.num_envs:
-                raise ValueError(f"{len(seed)} seeds given for {self.num_envs} environments")
-            seeds = seed
-        else:
-            super().reset(seed=seed)
-            first = int(self.np_random.integers(2**31)) if seed is None else seed
-            seeds = [first + i for i in range(self.num_envs)]
-        keys = jax.numpy.stack([_key(seeding.np_random(s)[0]) for s in seeds])
-        self._keys, obs, self._states = stateful.reset_all(self._env, keys, self._params)
+        generators = [seeding.np_random(s)[0] for s in self._seeds(seed)]
+        starts = jax.numpy.stack([_key(generator) for generator in generators])
+        self._keys, obs, self._states = stateful.reset_all(self._env, starts, self._params)
         return self._batch(obs), {}
+
+    def _seeds(self, seed: Any) -> list[int]:
+        """A seed for each environment; the generator is seeded by what is given."""
+        if seed is not None and np.ndim(seed) > 0:
+            given = [None if s is None else _seed(s) for s in seed]
+            if len(given) != self.num_envs:
+                raise ValueError(f"{len(given)} seeds given for {self.num_envs} environments")
+            if None not in given:
+                self._np_random = np.random.default_rng(given)
+            return [int(self.np_random.integers(2**31)) if s is None else s for s in given]
+        super().reset(seed=None if seed is None else _seed(seed))
+        first = int(self.np_random.integers(2**31)) if seed is None else _seed(seed)
+        return [first + i for i in range(self.num_envs)]
 
     def step(
         self, actions: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One step of every environment."""
+        """One step of every environment; `actions` is an array or a sequence, one for each.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first `reset`.
+            ValueError: if there are not as many actions as environments.
+        """
+        _check_reset(self._keys)
+        actions = actions if isinstance(actions, jax.Array) else np.asarray(actions)
+        if actions.shape[:1] != (self.num_envs,):
+            raise ValueError(
+                f"actions have shape {actions.shape}, needed is {self.action_space.shape}"
+            )
         self._keys, obs, self._states, *results, info = stateful.step_all(
             self._env, self._keys, self._states, actions, self._params
         )
@@ -181,13 +220,50 @@ def _space(space: Any) -> gymnasium.Space:
     return gymnax_space_to_gym_space(space)
 
 
+def _seed(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"a seed is a whole number, or one for each environment; got {value!r}"
+        ) from None
+
+
+def _check_reset(key: jax.Array | None) -> None:
+    if key is None:
+        raise gymnasium.error.ResetNeeded("call reset before the first step")
+
+
+def _check_render_mode(env_id: str, mode: str | None) -> None:
+    if mode is not None:
+        raise ValueError(
+            f"{env_id} has no render_mode, got {mode!r}: `metaenvs render` and "
+            "metaenvs.rendering.animation draw trials"
+        )
+
+
+_process: int | None = None
+"""The process that first made an environment here. A child forked of it inherits the number."""
+
+
+def _check_process() -> None:
+    global _process
+    if _process is None:
+        _process = os.getpid()
+    if _process != os.getpid():
+        raise RuntimeError(
+            "this process was forked of one that has used JAX, where JAX stands still: start "
+            'processes by spawn, as make_vec(..., vector_kwargs={"context": "spawn"}) does'
+        )
+
+
 def _refuse(options: dict[str, Any] | None) -> None:
     if options:
         raise ValueError(f"reset takes no options, got {sorted(options)}; params are set by make")
 
 
 def _key(generator: np.random.Generator) -> jax.Array:
-    return jax.random.key(int(generator.integers(2**31)))
+    return keys.key(int(generator.integers(2**31)))
 
 
 def register(env_id: str) -> str:

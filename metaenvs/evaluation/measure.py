@@ -10,7 +10,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from metaenvs import errors, registry
+from metaenvs import errors, keys, registry
 from metaenvs._version import __version__
 from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.evaluation.host import HostPolicy, run_trials_on_host
@@ -18,7 +18,7 @@ from metaenvs.evaluation.policy import AGENT, Control, Policy
 from metaenvs.evaluation.protocol import PROTOCOLS, Condition, Protocol
 from metaenvs.evaluation.reference_scores import Anchor
 from metaenvs.evaluation.results import SCHEMA, Partial
-from metaenvs.evaluation.trials import Trials, check_actions, run_trials
+from metaenvs.evaluation.trials import Trials, as_argument, check_actions, run_trials
 from metaenvs.statistics import AGGREGATES, Interval, interval, mean_intervals
 from metaenvs.trial import RandomProjection, TrialParams
 
@@ -103,10 +103,10 @@ def evaluate(
     own, _ = registry.make(env_id, **(env_kwargs or {}))
     if not isinstance(own, RandomProjection):
         raise ValueError(f"{env_id!r} is no RandomProjection suite, but protocols are for those")
-    run: Callable[..., Trials] = run_trials_on_host
+    run: Callable[..., Trials] = functools.partial(run_trials_on_host, policy)
     if backend == "jax":
         check_actions(cast(Policy, policy), own)
-        run = functools.partial(run_trials, devices=devices)
+        run = functools.partial(run_trials, as_argument(cast(Policy, policy)), devices=devices)
     own_episodes = int(own.default_params.episodes_per_trial)
     known = anchors.find(own)
     header = {
@@ -123,6 +123,7 @@ def evaluate(
             "jax": jax.__version__,
             "python": platform.python_version(),
             "backend": jax.default_backend(),
+            "random_numbers": keys.IMPLEMENTATION,
         }
         | ({"policy": "host"} if backend == "host" else {}),
     }
@@ -144,7 +145,6 @@ def evaluate(
 
             report(0)
             trials = run(
-                policy,
                 job.env,
                 job.tasks,
                 trials_per_task=protocol.trials_per_task,

@@ -11,7 +11,7 @@ class Policy(Protocol):
 
     If the policy is a pytree (a `flax.struct` dataclass, say), its arrays are arguments of
     the compiled programs and two policies of one structure share them. If not, it is a
-    constant of them.
+    constant of them, and every call of `run_trials` or `evaluate` compiles its own.
     """
 
     def init_carry(self, n: int) -> Any:

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from metaenvs import dispatch
+from metaenvs import dispatch, keys
 from metaenvs.evaluation.policy import AGENT, Control, Policy
+from metaenvs.identity import code_of
 from metaenvs.trial import RandomProjection, TrialParams, TrialState
 
 ROWS = 64
@@ -91,6 +92,7 @@ def run_trials(
     """
     runs, numbers = runs_of(env, tasks, trials_per_task, seed, control, params, starts)
     check_actions(policy, env)
+    policy = as_argument(policy)
     devices = jax.local_devices() if devices is None else devices
     # A block keeps one core of a CPU busy.
     workers = os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)
@@ -159,7 +161,7 @@ def check_actions(policy: Policy, env: RandomProjection) -> None:
         return policy.act(policy.init_carry(1), obs, jnp.ones(1, bool), key)[1]
 
     try:
-        shape = jax.eval_shape(act, jax.random.key(0)).shape
+        shape = jax.eval_shape(act, keys.key(0)).shape
     except Exception as error:
         if not _of_tracing(error):
             raise
@@ -200,7 +202,7 @@ class Run:
         weights = env.params_for(tasks=(task,)).task_weights
         self._params = params.replace(task_weights=weights)
         self.length = env.trial_length(self._params)
-        self._key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(task.encode()))
+        self._key = jax.random.fold_in(keys.key(seed), zlib.crc32(task.encode()))
         self._task_id = jnp.asarray(env.task_names.index(task), jnp.int32)
         flags = {k: v for k, v in dataclasses.asdict(control).items() if k != "name"}
         self._control = _Flags(**{name: jnp.asarray(flag) for name, flag in flags.items()})
@@ -212,7 +214,7 @@ class Run:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rewards and episode indices, `[T, n]`, of the trials `numbers`, at most `ROWS`."""
         rows = len(numbers)
-        policy = jax.device_put(_as_argument(policy), device)
+        policy = jax.device_put(policy, device)
         fixed = self.start(numbers, device)
         with _ONE_COMPILES:
             loop = _first(policy, fixed.starts)
@@ -229,11 +231,11 @@ class Run:
 
     def start(self, numbers: range, device: jax.Device) -> "Fixed":
         """The draws of the trials `numbers`; rows beyond them are of the trials after them."""
-        keys, params, task_id, control = jax.device_put(
+        trials, params, task_id, control = jax.device_put(
             (self._trial_keys(numbers[0]), self._params, self._task_id, self._control), device
         )
         with _ONE_COMPILES:
-            keys_steps, starts = _starts(self._env, self._n_starts, keys, params)
+            keys_steps, starts = _starts(code_of(self._env), self._n_starts, trials, params)
         return Fixed(keys_steps, starts, task_id, params, control)
 
     def _trial_keys(self, first: int) -> jax.Array:
@@ -284,22 +286,37 @@ class Loop(struct.PyTreeNode):
 
 @jax.tree_util.register_static
 class _Constant:
-    """A policy that is no pytree as a part of the program: equal if it is the same object."""
+    """A policy that is no pytree as a part of the program.
+
+    Whatever it computes with may have changed when it is met again, which nothing here can
+    see: so it is equal to itself alone, and another call compiles it anew. Only the fields
+    of a frozen dataclass are all that it is, if they are numbers and words.
+    """
 
     def __init__(self, policy: Policy):
         self._policy = policy
+        self._same: Any = object()
+        if dataclasses.is_dataclass(policy) and policy.__dataclass_params__.frozen:  # type: ignore
+            values = [getattr(policy, field.name) for field in dataclasses.fields(policy)]
+            if all(isinstance(x, str | int | float | None) for x in values):
+                self._same = (type(policy), *values)
 
     def __eq__(self, other):
-        return isinstance(other, _Constant) and self._policy is other._policy
+        return isinstance(other, _Constant) and self._same == other._same
 
     def __hash__(self):
-        return id(self._policy)
+        return hash(self._same)
 
     def __getattr__(self, name):
         return getattr(self._policy, name)
 
 
-def _as_argument(policy: Policy) -> Any:
+def as_argument(policy: Policy) -> Any:
+    """The policy as an argument of compiled programs: itself if it is a pytree.
+
+    Otherwise calls that are given the result share programs, those that are given the policy
+    do not.
+    """
     return _Constant(policy) if jax.tree_util.all_leaves([policy]) else policy
 
 
@@ -311,7 +328,11 @@ class Stepper:
 
     def __init__(self, env: RandomProjection):
         self.env = env
-        self._same = (type(env), env.tasks, env.observe, env.obs_size, env.action_size)
+        self._same = (
+            (env.tasks, env.observe, env.obs_size, env.action_size)
+            if type(env) is RandomProjection
+            else env  # a subclass's steps may depend on anything
+        )
 
     def __eq__(self, other):
         return isinstance(other, Stepper) and self._same == other._same
@@ -321,13 +342,13 @@ class Stepper:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _starts(env, n, keys, params):
+def _starts(code, n, trials, params):
     def start(key):
         key_starts, key_steps = jax.random.split(key)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key_starts, jnp.arange(n))
-        return key_steps, jax.vmap(env.reset, (0, None))(keys, params)
+        episodes = jax.vmap(jax.random.fold_in, (None, 0))(key_starts, jnp.arange(n))
+        return key_steps, jax.vmap(code.env.reset, (0, None))(episodes, params)
 
-    return jax.vmap(start)(keys)
+    return jax.vmap(start)(trials)
 
 
 @jax.jit

@@ -10,6 +10,7 @@ from flax import struct
 from gymnax.environments import environment, spaces
 
 from metaenvs.dispatch import only_where
+from metaenvs.identity import Code, same
 from metaenvs.popgym import chance
 
 DECK_SIZE, COLORS, SUITS, RANKS = 52, 2, 4, 13
@@ -30,7 +31,7 @@ class Game(environment.Environment):
 
     A game is one subclass; its levels are rows of numbers in `metaenvs.popgym.GAMES`:
     constructor arguments where they shape the program, `params` where they may be traced.
-    Levels that differ in their params only are equal, and share compiled programs.
+    Levels that differ in their params only have one `code`, and share compiled programs.
     A subclass says how an episode starts, what a step does, what is observed and when
     the game is over. All chance is drawn in `initial_state` and `advance`, from a seed of
     `metaenvs.popgym.chance`, and kept in the state, so that an observation is a function
@@ -83,7 +84,7 @@ class Game(environment.Environment):
     def reset(self, key: jax.Array, params: Any = None) -> tuple[jax.Array, Any]:
         """Start an episode. Returns the observation and the state."""
         # None is resolved here: levels that differ in their defaults share a cache.
-        return self._reset(key, self.default_params if params is None else params)
+        return self._reset(self.code, key, self.default_params if params is None else params)
 
     def step(
         self, key: jax.Array, state: Any, action: Any, params: Any = None
@@ -95,14 +96,20 @@ class Game(environment.Environment):
         Raises:
             ValueError: if `action` has not the shape of the action space.
         """
-        return self._step(key, state, action, self.default_params if params is None else params)
+        params = self.default_params if params is None else params
+        return self._step(self.code, key, state, action, params)
 
-    @partial(jax.jit, static_argnames="self")
-    def _reset(self, key, params):
-        return self.reset_env(key, params)
+    @staticmethod
+    @partial(jax.jit, static_argnums=0)
+    def _reset(code, key, params):
+        return code.env.reset_env(key, params)
 
-    @partial(jax.jit, static_argnames="self")
-    def _step(self, key, state, action, params):
+    @staticmethod
+    @partial(jax.jit, static_argnums=0)
+    def _step(code, key, state, action, params):
+        return code.env._step_and_start(key, state, action, params)
+
+    def _step_and_start(self, key, state, action, params):
         # As Gymnax's, but the key is not split: a seed per purpose is made of it.
         final_observation, state, reward, terminated, info = self.step_env(
             key, state, action, params
@@ -149,14 +156,17 @@ class Game(environment.Environment):
         space = self.action_space(self.default_params)
         return space.n if isinstance(space, spaces.Discrete) else int(np.prod(space.shape))
 
-    def _program(self):
-        return {name: x for name, x in vars(self).items() if name != "_default_params"}
+    @property
+    def code(self) -> Code:
+        """What compiled programs depend on: all but the default params."""
+        shape = sorted((name, x) for name, x in vars(self).items() if name != "_default_params")
+        return Code(self, (type(self), *shape))
 
     def __eq__(self, other):
-        return type(self) is type(other) and self._program() == other._program()
+        return type(self) is type(other) and same(vars(self), vars(other))
 
     def __hash__(self):
-        return hash((type(self), *sorted(self._program().items())))
+        return hash(self.code)
 
     def __repr__(self) -> str:
         return f"{self.name}({self._default_params!r})"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import environment, spaces
 
+from metaenvs.identity import same
 from metaenvs.spaces import encode, flat_size
 
 
@@ -41,6 +42,12 @@ class Wrapper(environment.Environment):
 
     def observation_space(self, params: Any = None) -> spaces.Space:
         return self.env.observation_space(self.default_params if params is None else params)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and same(vars(self), vars(other))
+
+    def __hash__(self):
+        return hash((type(self), self.env))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.env!r})"

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from metaenvs import files, tasks
+from metaenvs import files, keys, tasks
 from metaenvs.evaluation import Policy, RandomPolicy
 from metaenvs.rendering import scenes
 from metaenvs.rendering.frames import HISTORY, Moment, Picture
 from metaenvs.tasks.base import Task
-from metaenvs.trial import RandomProjection
+from metaenvs.trial import RandomProjection, TrialParams
 
 # Frames drawn if the caller does not say how many: a few seconds' work, under 2 MB.
 _FRAMES = 150
@@ -104,6 +104,7 @@ def roll_out(
     steps: int | None = None,
     seed: int = 0,
     episodes: int | None = None,
+    params: TrialParams | None = None,
 ) -> Rollout:
     """The beginning of a trial of one task.
 
@@ -115,6 +116,8 @@ def roll_out(
         seed: of the trial's projection, its initial states and the policy's samples.
         episodes: of the trial, all of which are rolled out (default: as many as the
             environment's trials have).
+        params: of a trial environment's trials, apart from the task and `episodes` (default:
+            its own).
 
     Raises:
         ValueError: unknown task, none chosen, or `steps` beyond the trial's end.
@@ -122,7 +125,12 @@ def roll_out(
     """
     env, name = _environment(env, task)
     task_id = env.task_names.index(name)
-    params = env.params_for(tasks=(name,), episodes_per_trial=episodes)
+    chosen = env.params_for(tasks=(name,), episodes_per_trial=episodes)
+    if params is not None:
+        params = params.replace(task_weights=chosen.task_weights)
+        if episodes is not None:
+            params = params.replace(episodes_per_trial=chosen.episodes_per_trial)
+    params = chosen if params is None else params
     longest = env.trial_length(params)
     if steps is None:
         steps = longest if episodes is not None else min(300, longest)
@@ -158,7 +166,7 @@ def roll_out(
         loop = (policy.init_carry(1), obs, state)
         return state.dynamics, first, jax.lax.scan(step, loop, jnp.arange(steps))[1]
 
-    dynamics, first, after = jax.tree.map(np.asarray, run(jax.random.key(seed)))
+    dynamics, first, after = jax.tree.map(np.asarray, run(keys.key(seed)))
     first = (*first, *(np.zeros_like(x[0]) for x in after[2:]))
     state, observation, action, reward, episode, episode_return = jax.tree.map(
         lambda x, xs: np.concatenate([x[None], xs]), first, after
@@ -209,6 +217,7 @@ def writable(path: Path | str, what: str, ending: str, overwrite: bool) -> Path:
 
     Raises:
         FileExistsError: if there is a file and it is not to be replaced.
+        OSError: if nothing can be written there.
         ValueError: another ending.
     """
     path = Path(path)
@@ -216,7 +225,9 @@ def writable(path: Path | str, what: str, ending: str, overwrite: bool) -> Path:
         raise ValueError(f"{what}'s name must end in {ending}, got {str(path)!r}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; replace it with overwrite=True")
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        return path
 
 
 def save_gif(
@@ -230,11 +241,12 @@ def save_gif(
     fps: int = 25,
     every: int | None = None,
     overwrite: bool = False,
+    params: TrialParams | None = None,
 ) -> Path:
     """Roll out a trial of one task and draw it; returns the path of the GIF.
 
     Args:
-        env, task, policy, steps, seed: see `roll_out`.
+        env, task, policy, steps, seed, params: see `roll_out`.
         path: of the GIF. Missing folders are made.
         fps: frames per second, at most 50, which is all that viewers play.
         every: draw one step out of so many (default: so that there are about 150 frames).
@@ -251,7 +263,8 @@ def save_gif(
         raise ValueError(f"every must be at least 1, got {every}")
     env, task = _environment(env, task)
     scenes.find(env.tasks.tasks[env.task_names.index(task)])  # before the work, not after
-    return write_gif(roll_out(env, task, policy, steps, seed), path, fps=fps, every=every)
+    rollout = roll_out(env, task, policy, steps, seed, params=params)
+    return write_gif(rollout, path, fps=fps, every=every)
 
 
 def write_gif(

@@ -10,7 +10,7 @@ from metaenvs.evaluation import Policy
 from metaenvs.rendering.animation import roll_out, writable
 from metaenvs.tasks.base import Task
 from metaenvs.tasks.brax.task import BraxTask
-from metaenvs.trial import RandomProjection
+from metaenvs.trial import RandomProjection, TrialParams
 
 
 def save_page(
@@ -22,6 +22,7 @@ def save_page(
     steps: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    params: TrialParams | None = None,
 ) -> Path:
     """Roll out a trial of a Brax task and write a page that plays it; returns its path.
 
@@ -33,7 +34,7 @@ def save_page(
         ValueError: another ending than .html, a task that is not Brax's, or see `roll_out`.
     """
     path = writable(path, "a page", ".html", overwrite)
-    rollout = roll_out(env, task, policy, steps, seed)
+    rollout = roll_out(env, task, policy, steps, seed, params=params)
     brax_task = rollout.task
     if not (isinstance(brax_task, BraxTask) and hasattr(brax_task.brax_env, "sys")):
         raise ValueError(

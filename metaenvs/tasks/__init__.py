@@ -80,4 +80,6 @@ def make(name: str) -> Task:
     Raises:
         ValueError: if there is no such task; the message lists the names.
     """
-    return errors.lookup(_FACTORIES | _BRAX_FACTORIES, name, "task")(name)
+    task = errors.lookup(_FACTORIES | _BRAX_FACTORIES, name, "task")(name)
+    task.made_by = make, (name,)
+    return task

@@ -1,6 +1,6 @@
 """What a task is: a Gymnax environment with Box spaces and parameters of its own."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
 
+from metaenvs import keys
+from metaenvs.identity import ByContent, same
 from metaenvs.tasks.dynamics import Dynamics
 
 TState = TypeVar("TState", bound="TaskState")
@@ -22,10 +24,13 @@ class TaskState(struct.PyTreeNode):
     time: jax.Array
 
 
-class TaskParams(struct.PyTreeNode):
+class TaskParams(ByContent, struct.PyTreeNode, eq=False):
     """Data by which the tasks of one domain differ; every leaf may be traced and vmapped."""
 
     max_steps_in_episode: int = 1000
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**{"eq": False} | kwargs)
 
 
 class Task(environment.Environment):
@@ -41,10 +46,14 @@ class Task(environment.Environment):
 
     `dynamics` names, for each kind of factor in `metaenvs.tasks.dynamics.Dynamics`, the
     fields of the params that it scales.
+
+    `made_by` is the function and its arguments that make this task, where there are any: a
+    copy is then made by it again. Tasks are equal if that is, or else what they hold.
     """
 
     cheap = False
     dynamics: Mapping[str, tuple[str, ...]] = {}
+    made_by: tuple[Callable[..., Any], tuple[Hashable, ...]] | None = None
 
     def __init__(self, name: str, params: Any):
         self._name = name
@@ -71,6 +80,22 @@ class Task(environment.Environment):
             for field in fields
         }
         return params.replace(**changed) if changed else params
+
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return False
+        if self.made_by is not None and self.made_by == other.made_by:
+            return True
+        return same(self._own(), other._own())
+
+    def __hash__(self):
+        return hash((type(self), self.name))
+
+    def _own(self) -> dict[str, Any]:
+        return {name: x for name, x in vars(self).items() if name != "made_by"}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return super().__reduce_ex__(protocol) if self.made_by is None else self.made_by
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -110,7 +135,7 @@ class DMControlTask(Task, Generic[TState, TParams]):
         return type(self).__qualname__, id(type(self))
 
     def reset_env(self, key: jax.Array, params: TParams) -> tuple[jax.Array, TState]:
-        state = self.initial_state(key, params)
+        state = self.initial_state(keys.fixed(key), params)
         return self.observation(state, params), state
 
     def step_env(

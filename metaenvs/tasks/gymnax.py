@@ -10,6 +10,8 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment, spaces
 
+from metaenvs import keys
+from metaenvs.identity import code_of
 from metaenvs.tasks.base import Task
 
 
@@ -87,7 +89,7 @@ class GymnaxTask(Task):
     def program(self) -> Hashable:
         leaves, structure = jax.tree.flatten(self.default_params)
         types = tuple((np.shape(x), jnp.result_type(x).name) for x in leaves)
-        return GymnaxTask, self._env, structure, types
+        return GymnaxTask, code_of(self._env), structure, types
 
     def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
         observation, state = self._env.reset_env(key, params)
@@ -193,7 +195,7 @@ def _check_box(name: str, what: str, space: Any) -> None:
 
 def _check_step(name: str, env: environment.Environment, params: Any) -> None:
     """Trace one step: whatever would fail deep inside a trial is named here."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: keys.key(0))
     observation, state = jax.eval_shape(env.reset_env, key, params)
     box = env.action_space(params)
     action = jax.ShapeDtypeStruct(box.shape, jnp.float32)

@@ -112,3 +112,59 @@ def test_seeds(tiny):
         envs.reset(seed=[1, 2, 3])
     with pytest.raises(ValueError, match=r"reset takes no options, got \['mask'\]"):
         envs.reset(options={"mask": 1})
+
+
+SEEDS = [7, np.int64(7), np.array(7), [7, 9], (7, 9), np.array([7, 9]), [np.int32(7), 9]]
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=str)
+def test_a_seed_of_any_form_decides_all_resets_to_come(tiny, seed):
+    def starts(given):
+        envs = TrialVectorEnv(tiny, num_envs=2)
+        return [envs.reset(seed=given)[0], envs.reset()[0], envs.reset()[0]]
+
+    first, second, third = starts(seed)
+    for x, y in zip(starts(seed), (first, second, third), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert not np.array_equal(first, second) and not np.array_equal(second, third)
+    plain = np.asarray(seed).tolist()
+    np.testing.assert_array_equal(starts(plain)[1], second)
+    if np.ndim(seed) == 0:
+        alone = TrialEnv(tiny)
+        np.testing.assert_array_equal(alone.reset(seed=seed)[0], alone.reset(seed=7)[0])
+
+
+def test_wrong_seeds_are_named(tiny):
+    envs = TrialVectorEnv(tiny, num_envs=2)
+    with pytest.raises(ValueError, match="3 seeds given for 2 environments"):
+        envs.reset(seed=[1, 2, 3])
+    for start, seed in ((envs.reset, 1.5), (envs.reset, [1, 2.5]), (TrialEnv(tiny).reset, "a")):
+        with pytest.raises(TypeError, match="a seed is a whole number"):
+            start(seed=seed)
+
+
+def test_actions_may_be_sequences(tiny):
+    rows = np.array([[0.9, -0.5], [0.1, 0.3]], np.float32)
+    results = []
+    for actions in (rows, list(rows), tuple(rows), rows.tolist()):
+        envs = TrialVectorEnv(tiny, num_envs=2)
+        envs.reset(seed=0)
+        results.append(envs.step(actions)[0])
+        np.testing.assert_array_equal(results[0], results[-1])
+    with pytest.raises(ValueError, match=r"actions have shape \(2,\), needed is \(3, 2\)"):
+        wrong = TrialVectorEnv(tiny, num_envs=3)
+        wrong.reset(seed=0)
+        wrong.step(rows[0])
+
+
+def test_what_cannot_be_is_said(tiny, monkeypatch):
+    for env, action in ((TrialEnv(tiny), np.zeros(2)), (TrialVectorEnv(tiny, 2), np.zeros((2, 2)))):
+        with pytest.raises(gymnasium.error.ResetNeeded, match="call reset before"):
+            env.step(action)
+    for kind in (TrialEnv, TrialVectorEnv):
+        with pytest.raises(ValueError, match="no render_mode, got 'rgb_array'"):
+            kind(tiny, render_mode="rgb_array")
+        monkeypatch.setattr(adapter, "_process", 1)  # as in a child that was forked
+        with pytest.raises(RuntimeError, match=r"vector_kwargs=\{\"context\": \"spawn\"\}"):
+            kind(tiny)
+        monkeypatch.undo()

@@ -18,7 +18,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 
-from metaenvs import errors
+from metaenvs import errors, keys
 from metaenvs.tasks.base import Task, TaskParams
 
 BACKENDS = ("mjx", "generalized", "spring")
@@ -169,7 +169,7 @@ class BraxTask(Task):
     def _trace(self) -> None:
         env, name = self.brax_env, self.name
         with _quiet():
-            key = jax.eval_shape(lambda: jax.random.key(0))
+            key = jax.eval_shape(lambda: keys.key(0))
             self._state = jax.eval_shape(self._brax_reset, key)
             if not isinstance(self._state.obs, jax.ShapeDtypeStruct) or self._state.obs.ndim != 1:
                 raise TypeError(f"{name}: observation {self._state.obs}; a task needs one vector")
@@ -222,7 +222,7 @@ class BraxTask(Task):
 
     def reset_env(self, key: jax.Array, params: BraxParams) -> tuple[jax.Array, BraxState]:
         with _quiet():
-            full = self._brax_reset(key)
+            full = self._brax_reset(keys.fixed(key))
         return self._observation(full), self._from_brax(full, jnp.zeros((), jnp.int32))
 
     def step_env(
