@@ -41,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, RunError) as error:
         if DEBUG in argv or not is_refusal(error):
             raise
-        named = isinstance(error, OSError) and error.filename
-        said = f"{error.filename}: {error.strerror}" if named else error
+        said = str(error)
+        if isinstance(error, OSError) and error.filename:
+            said = f"{error.filename}: {error.strerror}"
         print(f"metaenvs: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -28,8 +28,8 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, environment.Environment) and type(a).__eq__ is object.__eq__:
         return same(vars(a), vars(b))
     if not jax.tree_util.all_leaves([a]):
-        leaves, structure = jax.tree.flatten(a)
-        others, other_structure = jax.tree.flatten(b)
+        leaves, structure = _flat(a)
+        others, other_structure = _flat(b)
         return structure == other_structure and same(leaves, others)
     return bool(a == b)
 
@@ -82,6 +82,10 @@ class ByContent:
 
     def __hash__(self):
         return hash(content(self))
+
+
+def _flat(tree: Any) -> tuple[list[Any], Any]:
+    return jax.tree.flatten(tree)
 
 
 def _is_array(x: Any) -> bool:

@@ -5,6 +5,8 @@ stands for. What is frozen, published or resumed has been drawn by one implement
 threefry as JAX has it by default: everything of this package draws by that one.
 """
 
+from typing import Any
+
 import jax
 import jax.extend.random
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ import jax.numpy as jnp
 IMPLEMENTATION = "threefry2x32"
 """The implementation's name in JAX; its variant is the partitionable one."""
 
+_config: Any = jax.config
 _threefry = jax.extend.random.threefry_prng_impl
 
 
@@ -37,7 +40,7 @@ _ALWAYS_PARTITIONABLE = jax.extend.random.define_prng_impl(
 
 
 def _implementation():
-    return IMPLEMENTATION if jax.config.jax_threefry_partitionable else _ALWAYS_PARTITIONABLE
+    return IMPLEMENTATION if _config.jax_threefry_partitionable else _ALWAYS_PARTITIONABLE
 
 
 def key(seed: int | jax.Array) -> jax.Array:
@@ -57,10 +60,10 @@ def fixed(key: jax.Array) -> jax.Array:
     split into, are two threefry keys of that seed: one is taken.
     """
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    by_default = jax.config.jax_threefry_partitionable and (
+    by_default = _config.jax_threefry_partitionable and (
         jax.random.key_impl(key) == IMPLEMENTATION
         if typed
-        else jax.config.jax_default_prng_impl == IMPLEMENTATION
+        else _config.jax_default_prng_impl == IMPLEMENTATION
     )
     if by_default:
         return key

@@ -73,10 +73,10 @@ class TrialEnv(gymnasium.Env):
         Raises:
             gymnasium.error.ResetNeeded: before the first `reset`.
         """
-        _check_reset(self._key)
+        key = _after_reset(self._key)
         action = action if isinstance(action, jax.Array) else np.asarray(action)
         self._key, _, self._state, reward, terminated, truncated, info = stateful.step(
-            self._env, self._key, self._state, action, self._params
+            self._env, key, self._state, action, self._params
         )
         info = jax.device_get(info)
         obs = _observation(info["final_observation"])
@@ -143,8 +143,9 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
             given = [None if s is None else _seed(s) for s in seed]
             if len(given) != self.num_envs:
                 raise ValueError(f"{len(given)} seeds given for {self.num_envs} environments")
-            if None not in given:
-                self._np_random = np.random.default_rng(given)
+            all_given = [s for s in given if s is not None]
+            if len(all_given) == len(given):
+                self._np_random = np.random.default_rng(all_given)
             return [int(self.np_random.integers(2**31)) if s is None else s for s in given]
         super().reset(seed=None if seed is None else _seed(seed))
         first = int(self.np_random.integers(2**31)) if seed is None else _seed(seed)
@@ -159,14 +160,14 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
             gymnasium.error.ResetNeeded: before the first `reset`.
             ValueError: if there are not as many actions as environments.
         """
-        _check_reset(self._keys)
+        keys = _after_reset(self._keys)
         actions = actions if isinstance(actions, jax.Array) else np.asarray(actions)
         if actions.shape[:1] != (self.num_envs,):
             raise ValueError(
                 f"actions have shape {actions.shape}, needed is {self.action_space.shape}"
             )
         self._keys, obs, self._states, *results, info = stateful.step_all(
-            self._env, self._keys, self._states, actions, self._params
+            self._env, keys, self._states, actions, self._params
         )
         obs, results, info = jax.device_get((obs, results, info))
         # Copies: what a caller stores or scales must not be JAX's own, read-only memory.
@@ -229,9 +230,10 @@ def _seed(value: Any) -> int:
         ) from None
 
 
-def _check_reset(key: jax.Array | None) -> None:
+def _after_reset(key: jax.Array | None) -> jax.Array:
     if key is None:
         raise gymnasium.error.ResetNeeded("call reset before the first step")
+    return key
 
 
 def _check_render_mode(env_id: str, mode: str | None) -> None:

@@ -103,7 +103,7 @@ def evaluate(
     own, _ = registry.make(env_id, **(env_kwargs or {}))
     if not isinstance(own, RandomProjection):
         raise ValueError(f"{env_id!r} is no RandomProjection suite, but protocols are for those")
-    run: Callable[..., Trials] = functools.partial(run_trials_on_host, policy)
+    run: Callable[..., Trials] = functools.partial(run_trials_on_host, cast(HostPolicy, policy))
     if backend == "jax":
         check_actions(cast(Policy, policy), own)
         run = functools.partial(run_trials, as_argument(cast(Policy, policy)), devices=devices)
