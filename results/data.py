@@ -23,6 +23,7 @@ ENTROPY = "random-projection-v0-entropy"
 LONG = "random-projection-v0-long"
 STOPPED = "random-projection-v0-stopped"
 DYNAMICS = "random-projection-dynamics-v0"
+IN_CONTEXT = "random-projection-v0-in-context"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

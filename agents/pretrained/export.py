@@ -16,6 +16,7 @@ import numpy as np
 import metaenvs
 from agents import config as configs
 from agents import pretrained
+from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner.trainer import Trainer
 from agents.runs import sums
@@ -76,7 +77,7 @@ def card(
 ({size:,} parameters), trained by PPO on the training tasks of
 `{config.env}` behind `{trainer.env.projection}` projections.
 
-- {update * trainer.steps_per_update:,} steps, seed {config.seed}; all settings: `config.json`.
+- {_training(config, update * trainer.steps_per_update)}; all settings: `config.json`.
 - metaenvs {metaenvs.__version__}, jax {jax.__version__} on {jax.default_backend()},
   Python {platform.python_version()}.
 - It sees ({", ".join(config.observe)}) besides the projected observation. Its memory is to be
@@ -93,6 +94,16 @@ several.
 
 `metaenvs evaluate --pretrained {name} --out FOLDER` repeats this.
 """
+
+
+def _training(config: TrainConfig, steps: int) -> str:
+    """How long it was trained, and from where."""
+    held = f" ({steps // config.hold:,} decisions, each held for {config.hold})"
+    begun = f", from the parameters of `{config.init_from}`"
+    return (
+        f"{steps:,} steps{held if config.hold > 1 else ''}, seed {config.seed}"
+        f"{begun if config.init_from else ''}"
+    )
 
 
 def _interval(value: dict[str, float], digits: int = 0) -> str:
