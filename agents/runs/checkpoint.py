@@ -89,6 +89,7 @@ class Checkpoints:
             for rest in self.path.iterdir():
                 if rest.name == str(update) or rest.name.startswith(f"{update}."):
                     shutil.rmtree(rest, ignore_errors=True)
+            self._manager.reload()  # it lists what was begun, and would not write it again
             raise RunError(self._not_written(update, error)) from error
 
     def restore(self, like: Any, at: int | None = None) -> tuple[int, Any]:
