@@ -77,7 +77,7 @@ def card(
 ({size:,} parameters), trained by PPO on the training tasks of
 `{config.env}` behind `{trainer.env.projection}` projections.
 
-- {_training(config, update * trainer.steps_per_update)}; all settings: `config.json`.
+- {_training(config, update * trainer.steps_per_update, result)}; all settings: `config.json`.
 - metaenvs {metaenvs.__version__}, jax {jax.__version__} on {jax.default_backend()},
   Python {platform.python_version()}.
 - It sees ({", ".join(config.observe)}) besides the projected observation. Its memory is to be
@@ -96,14 +96,16 @@ several.
 """
 
 
-def _training(config: TrainConfig, steps: int) -> str:
+def _training(config: TrainConfig, steps: int, result: dict[str, Any]) -> str:
     """How long it was trained, and from where."""
-    held = f" ({steps // config.hold:,} decisions, each held for {config.hold})"
-    begun = f", from the parameters of `{config.init_from}`"
-    return (
-        f"{steps:,} steps{held if config.hold > 1 else ''}, seed {config.seed}"
-        f"{begun if config.init_from else ''}"
-    )
+    text = f"{steps:,} steps"
+    if config.hold > 1:
+        text += f" ({steps // config.hold:,} decisions, each held for {config.hold})"
+    text += f", seed {config.seed}"
+    if config.init_from is not None:
+        frames = result["agent"].get("frames", steps)
+        text += f", from the parameters of `{config.init_from}`: with its training {frames:,} steps"
+    return text
 
 
 def _interval(value: dict[str, float], digits: int = 0) -> str:
