@@ -170,7 +170,7 @@ def test_a_run_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
     found, said = experiment.read(listed(tmp_path, text)), []
     train = loop.train
 
-    def diverges(run):
+    def diverges(run, **_):
         if run.config.model.memory == "s5":
             raise DivergedError("loss is nan in update 1")
         return train(run, logs=())
