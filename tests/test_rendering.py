@@ -260,7 +260,7 @@ def test_gif_can_be_read_and_is_replaced_only_on_request(short, tmp_path, monkey
     rollout = animation.roll_out(short, options["task"], steps=options["steps"])
     asked = []
     # Compiled once is enough.
-    monkeypatch.setattr(animation, "roll_out", lambda *args: asked.append(args) or rollout)
+    monkeypatch.setattr(animation, "roll_out", lambda *args, **_: asked.append(args) or rollout)
     assert animation.save_gif(short, path, every=2, **options) == path
     with Image.open(path) as image:
         assert image.format == "GIF" and image.n_frames == 6

@@ -142,7 +142,7 @@ def test_an_expert_scores_one_without_projection(tmp_path, monkeypatch):
     policy, _, _ = agents_evaluate.load(RunFolder.open(out / HELD_OUT), deterministic=True)
     identity = Protocol("test", (IDENTITY,), episodes=1, bins=1)
     result = evaluation.evaluate(
-        anchors_command.Held(policy, 1), suite.id, identity, env_kwargs={"observe": ()}
+        anchors_command.Held(policy, 1, 2), suite.id, identity, env_kwargs={"observe": ()}
     )
     (line,) = json.loads(table.read_text())["anchors"]
     assert line["expert"]["low"] > line["random"]["high"] + 10
