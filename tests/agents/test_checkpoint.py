@@ -1,5 +1,6 @@
 """Checkpoints under damage: cut off, altered, deleted, a full disk. Small states."""
 
+import gc
 import json
 import resource
 import shutil
@@ -178,6 +179,8 @@ def test_a_folder_may_have_any_name(name, tmp_path):
         assert_same(restored, state(3))
 
 
+# Orbax leaves what a failed read was waiting for to an event loop that is closed by then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_cannot_be_read_again_does_not_count_as_saved(checkpoints, monkeypatch):
     save = checkpoints._manager.save
 
@@ -201,3 +204,4 @@ def test_what_cannot_be_read_again_does_not_count_as_saved(checkpoints, monkeypa
     monkeypatch.setattr(checkpoints._manager, "save", save)
     checkpoints.save(4, state(4))
     assert checkpoints.restore(shapes())[0] == 4
+    gc.collect()  # what it left is found here, not in another test
