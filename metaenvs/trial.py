@@ -366,8 +366,17 @@ class RandomProjection(environment.Environment):
 
     @property
     def observation_size(self) -> int:
+        return self.obs_size + sum(part.stop - part.start for part in self.observed_at.values())
+
+    @property
+    def observed_at(self) -> dict[str, slice]:
+        """Where the parts that `observe` selects stand in an observation."""
         sizes = {"action": self.action_size, "reward": 1, "done": 1}
-        return self.obs_size + sum(sizes[part] for part in self.observe)
+        places, at = {}, self.obs_size
+        for part in self.observe:
+            places[part] = slice(at, at + sizes[part])
+            at += sizes[part]
+        return places
 
     @property
     def num_actions(self) -> int:

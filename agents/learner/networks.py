@@ -68,8 +68,8 @@ class ActorCritic(nn.Module):
     With a `layout` the encoder and the policy see the features of `correlations` too, and
     the policy's mean has a part that is a sum of their directions, weighted by the head.
 
-    With `privileged` the value sees a vector that the policy does not, and the memory
-    reconstructs it; both only in training. Without that vector no value is given.
+    With `privileged` the memory reconstructs a vector that the policy does not see, and the
+    value sees it if it is `shown_to_critic`; both only in training.
     """
 
     memory: nn.Module
@@ -81,6 +81,7 @@ class ActorCritic(nn.Module):
     lag: int = 0
     layout: correlations.Layout | None = None
     privileged: int = 0
+    shown_to_critic: bool = True
 
     def setup(self):
         self.distribution = distributions.of_space(self.action_space)
@@ -201,7 +202,8 @@ class ActorCritic(nn.Module):
         if privileged is None:
             privileged = jnp.zeros((*features[0].shape[:-1], self.privileged))
         shown = self.normalised_privileged(privileged)
-        value = self.critic(jnp.concatenate([features[-1], shown], axis=-1))[..., 0]
+        seen = [features[-1], shown] if self.shown_to_critic else [features[-1]]
+        value = self.critic(jnp.concatenate(seen, axis=-1))[..., 0]
         return value, self.reconstruct(features[0]), shown
 
 
@@ -223,6 +225,7 @@ def make(
     action_space: Any,
     obs_size: int = 0,
     privileged: int = 0,
+    shown_to_critic: bool = True,
     layout: correlations.Layout | None = None,
 ) -> ActorCritic:
     """The network that `config` describes.
@@ -231,7 +234,8 @@ def make(
         config: its settings.
         action_space: of the environment.
         obs_size: of its observations; needed with `lag`.
-        privileged: how many numbers more the critic sees.
+        privileged: how many numbers more there are in training, to be reconstructed.
+        shown_to_critic: whether the value sees them.
         layout: of the observations; needed with `correlations`.
 
     Raises:
@@ -258,4 +262,5 @@ def make(
         lag=obs_size if config.lag else 0,
         layout=layout if config.correlations else None,
         privileged=privileged,
+        shown_to_critic=shown_to_critic,
     )

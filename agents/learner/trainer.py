@@ -74,6 +74,7 @@ class Trainer:
             self.env.action_space(self.env_params),
             self.env.observation_space(self.env_params).shape[0],
             privileged.size(self.env) if self._privileged else 0,
+            config.ppo.privileged_critic,
             self._layout() if config.model.correlations else None,
         )
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))

@@ -34,11 +34,7 @@ class Held(struct.PyTreeNode):
     @classmethod
     def on(cls, policy: Any, repeat: int, env: metaenvs.RandomProjection) -> "Held":
         """`policy` in `env`, whose observations it reads."""
-        sizes = {"action": env.action_size, "reward": 1, "done": 1}
-        places, at = {}, env.obs_size
-        for part in env.observe:
-            places[part] = at
-            at += sizes[part]
+        places = {part: place.start for part, place in env.observed_at.items()}
         return cls(policy, repeat, env.action_size, places.get("reward"), places.get("done"))
 
     def init_carry(self, n: int) -> Any:

@@ -75,6 +75,14 @@ def test_a_held_policy_lives_through_the_trial_of_an_environment_that_repeats():
         np.testing.assert_allclose(obs[last, parts], seen[: first - 1, parts], atol=1e-4)
 
 
+def test_the_parts_of_an_observation_are_where_they_are_said_to_be():
+    env, _ = metaenvs.make("RandomProjection-Lite-v0", observe=("reward", "done"))
+    assert env.observed_at == {"reward": slice(12, 13), "done": slice(13, 14)}
+    assert env.observation_size == 14
+    held = Held.on(Counter(), HOLD, env)
+    assert (held.reward_at, held.done_at) == (12, 13)
+
+
 def test_one_decision_counts_as_many_steps_as_it_is_held():
     trainer = Trainer(dataclasses.replace(CONFIG, steps=160))
     assert trainer.env.action_repeat == HOLD * 4

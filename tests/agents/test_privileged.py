@@ -98,6 +98,19 @@ def test_the_policy_does_not_see_it(trainer, state, acted):
     assert np.abs(value - other_value).max() > 1e-3
 
 
+def test_a_reconstruction_alone_is_not_shown_to_the_critic():
+    ppo = dataclasses.replace(CONFIG.ppo, privileged_critic=False)
+    trainer = Trainer(dataclasses.replace(CONFIG, ppo=ppo))
+    state, obs = trainer.init(), jnp.ones((3, 4, 16))
+    reset = jnp.zeros((3, 4), bool)
+    answers = [
+        trainer.network.apply(state.params, state.carry, obs, reset, shown, method="replay")
+        for shown in (None, jnp.ones((3, 4, privileged.size(trainer.env))))
+    ]
+    np.testing.assert_array_equal(answers[0].value, answers[1].value)
+    assert np.abs(answers[0].target - answers[1].target).max() > 0.5
+
+
 def test_the_previous_observation_is_none_where_the_memory_is_emptied(trainer, state):
     network, obs = trainer.network, jax.random.normal(jax.random.key(0), (2, 1, 16))
     empty = memory, _, found = network.init_carry(1)
