@@ -6,6 +6,7 @@ for every environment. The functions here carry batching rules of their own
 resets that no environment needs nor for the physics of other environments' tasks.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,9 @@ def update_where(
     out, a block at a time, and written back updated: the cost is that of the rows that
     need it, and next to nothing where none does. `block(size)` gives the rows of a block.
     `update` must not close over traced values: pass them as `operands`.
+
+    Differentiated, what `update` returns is a constant: the derivative is that of `value`
+    where nothing is updated, and zero elsewhere.
     """
     leaves, tree = jax.tree.flatten(value)
     rest, rest_tree = jax.tree.flatten(operands)
@@ -66,8 +70,15 @@ def update_where(
         # A loop of no rounds leaves `value` in its place, where a `cond` would copy it.
         return jax.lax.while_loop(lambda loop: jnp.any(loop[0]), one_block, (pending, full))[1]
 
-    out = _with_batch_rule(single, many)(predicate, *leaves, *rest)
-    return jax.tree.unflatten(tree, out)
+    @jax.custom_jvp
+    def updated(predicate, *leaves):
+        return _with_batch_rule(single, many)(predicate, *leaves)
+
+    @updated.defjvp
+    def _(primals, tangents):
+        return updated(*primals), [_where(~primals[0], x) for x in tangents[1 : 1 + n]]
+
+    return jax.tree.unflatten(tree, updated(predicate, *leaves, *rest))
 
 
 def only_where(
@@ -95,6 +106,8 @@ def switch(
     Where a block is the whole batch, all branches run on all rows and one is selected, as
     `jax.vmap` does by itself. Branches must not close over traced values: pass them as
     `operands`.
+
+    Derivatives are those of the branch chosen, and cost what all branches do.
 
     Raises:
         ValueError: without branches.
@@ -124,7 +137,25 @@ def switch(
             return jax.vmap(single, (0, *axes), axis_size=size)(index, *leaves)
         return _in_blocks(index, flat_branches, leaves, axes, size, sizes)
 
-    return _with_batch_rule(single, many)(index, *leaves)
+    @jax.custom_jvp
+    def chosen(index, *leaves):
+        return _with_batch_rule(single, many)(index, *leaves)
+
+    @chosen.defjvp
+    def _(primals, tangents):
+        index = jnp.clip(primals[0], 0, len(branches) - 1)
+
+        def of_branch(i, branch):
+            # What others are given, of a branch that makes no sense of it, must not spread:
+            # zero times infinity is no number.
+            mine = tuple(_where(index == i, x) for x in tangents[1:])
+            tangent = jax.jvp(branch, primals[1:], mine)[1]
+            return jax.tree.map(lambda x: _where(index == i, x), tangent)
+
+        each = [of_branch(i, branch) for i, branch in enumerate(flat_branches)]
+        return chosen(*primals), jax.tree.map(lambda *parts: functools.reduce(_plus, parts), *each)
+
+    return chosen(index, *leaves)
 
 
 def default_block(size: int) -> int:
@@ -236,6 +267,15 @@ def _batch(many, size: int, shared: list[bool]):
         return out, jax.tree.map(lambda _: True, out)
 
     return batch
+
+
+def _where(predicate: jax.Array, tangent: Any) -> Any:
+    """A tangent where `predicate`, else zero. Integers have none, of type float0."""
+    return tangent if tangent.dtype == jax.dtypes.float0 else jnp.where(predicate, tangent, 0.0)
+
+
+def _plus(tangent: Any, other: Any) -> Any:
+    return tangent if tangent.dtype == jax.dtypes.float0 else tangent + other
 
 
 def _axes(shared: Sequence[bool]) -> list[int | None]:

@@ -13,6 +13,7 @@ from gymnax.environments import environment, spaces
 from metaenvs import dispatch, errors, keys, projections, tasks
 from metaenvs.identity import ByContent, Code, same
 from metaenvs.packing import Packed
+from metaenvs.precision import in_32_bits
 from metaenvs.programs import EPISODE, TRIAL, EpisodeLengths, TaskSet
 from metaenvs.projections import Projection
 from metaenvs.tasks.dynamics import Dynamics, DynamicsRange, dynamics_range
@@ -177,6 +178,7 @@ class RandomProjection(environment.Environment):
         TypeError: a task whose spaces are not Boxes of rank one.
     """
 
+    @in_32_bits
     def __init__(
         self,
         tasks: Sequence[str | tasks.Task],
@@ -266,6 +268,7 @@ class RandomProjection(environment.Environment):
     def default_params(self) -> TrialParams:
         return self.params_for(split=self.split)
 
+    @in_32_bits
     def params_for(
         self,
         *,
@@ -394,6 +397,7 @@ class RandomProjection(environment.Environment):
     def is_truncated(self, state: TrialState, params: TrialParams) -> jax.Array:
         return state.episode_index >= params.episodes_per_trial
 
+    @in_32_bits
     def reset(
         self, key: jax.Array, params: TrialParams | None = None
     ) -> tuple[jax.Array, TrialState]:
@@ -401,6 +405,7 @@ class RandomProjection(environment.Environment):
         # None is resolved here: environments that differ in their defaults share a cache.
         return self._reset(self.code, keys.fixed(key), self._or_default(params))
 
+    @in_32_bits
     def step(
         self,
         key: jax.Array,
@@ -455,11 +460,13 @@ class RandomProjection(environment.Environment):
         }
         return now.observation, now.state, reward, terminated, truncated, info
 
+    @in_32_bits
     def reset_env(self, key: jax.Array, params: TrialParams) -> tuple[jax.Array, TrialState]:
         key = keys.fixed(key)
         key_trial, key_episode = jax.random.split(key)
         return self._begin(key_episode, self._draw(key_trial, params), self._unseen, params)
 
+    @in_32_bits
     def step_env(
         self, key: jax.Array, state: TrialState, action: jax.Array, params: TrialParams
     ) -> tuple[jax.Array, TrialState, jax.Array, jax.Array, dict[str, Any]]:

@@ -270,3 +270,47 @@ def test_in_shard_map_inside_jit_and_scan():
     sharded = jax.shard_map(steps, mesh=mesh, in_specs=(rows,) * 4, out_specs=rows, check_vma=False)
     got = jax.jit(sharded)(index, predicate, keys, x)
     np.testing.assert_allclose(got, steps(index, predicate, keys, x), rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_updated_is_a_constant_to_derivatives():
+    """In reverse and forward mode, alone and in a batch; integers go along."""
+
+    def start(value, x):
+        return value[0] * x, value[1] + 1
+
+    def total(value, x, predicates):
+        def one(predicate, value, x):
+            moved, count = update_where(predicate, start, (value, 3), x)
+            return moved * count
+
+        return jax.vmap(one)(predicates, value, x).sum()
+
+    value, x = jnp.array([2.0, 3.0, 5.0]), jnp.array([7.0, 11.0, 13.0])
+    predicates = jnp.array([True, False, False])
+    expected = [0.0, 3.0, 3.0], [0.0, 0.0, 0.0]
+    for grad in (jax.grad, jax.jacfwd):
+        found = jax.jit(grad(total, argnums=(0, 1)))(value, x, predicates)
+        np.testing.assert_array_equal(found, expected)
+        found = grad(total, argnums=(0, 1))(value[:1], x[:1], predicates[:1])
+        np.testing.assert_array_equal(found, [expected[0][:1], expected[1][:1]])
+
+
+@pytest.mark.parametrize("size", [None, 4, 300])  # of a batch that is sorted, too
+def test_derivatives_of_a_switch_are_the_chosen_branchs(size):
+    branches = [lambda x, y: x * y, lambda x, y: jnp.sin(x), lambda x, y: y**2]
+
+    def chosen(switch):
+        def one(index, x, y):
+            return switch(index, branches, x, y)
+
+        def total(x, y, index):
+            return (one if size is None else jax.vmap(one))(index, x, y).sum()
+
+        return jax.jit(jax.grad(total, argnums=(0, 1)))
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    shape = () if size is None else (size,)
+    x, y = (jax.random.normal(key, shape) for key in keys[:2])
+    index = jax.random.randint(keys[2], shape, 0, 3)
+    found = chosen(switch)(x, y, index)
+    np.testing.assert_allclose(found, chosen(jax.lax.switch)(x, y, index), rtol=1e-6)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from metaenvs import errors
@@ -13,9 +14,12 @@ from metaenvs import errors
 def replaced(env: Any, params: Any, values: Mapping[str, float], env_id: str) -> Any:
     """`params` of `env` with `values` by name, each of the type of the one it replaces.
 
+    A parameter that holds one number for each task is changed for one of them by
+    `parameter.task`: `task_weights.finger_spin`.
+
     Raises:
-        ValueError: unknown name (the choices are listed); a value of another shape, not whole
-            where a whole number is needed, not finite, or too small.
+        ValueError: unknown name or task (the choices are listed); a value of another shape,
+            not whole where a whole number is needed, not finite, or too small.
     """
     numbers = {
         field.name: getattr(params, field.name)
@@ -24,10 +28,24 @@ def replaced(env: Any, params: Any, values: Mapping[str, float], env_id: str) ->
         and jax.tree_util.all_leaves([getattr(params, field.name)])
     }
     new = {}
+    tasks = getattr(env, "task_names", ())
     for name, value in values.items():
-        if name not in numbers:
-            raise errors.unknown(name, numbers, f"parameter of {env_id}")
-        new[name] = _as(numbers[name], value, f"env_params.{name} of {env_id}")
+        what = f"env_params.{name} of {env_id}"
+        parameter, dot, task = name.partition(".")
+        if parameter not in numbers:
+            raise errors.unknown(parameter, numbers, f"parameter of {env_id}")
+        if not dot:
+            new[parameter] = _as(numbers[parameter], value, what)
+            continue
+        old = np.asarray(new.get(parameter, numbers[parameter]))
+        if not tasks or old.shape != (len(tasks),):
+            raise ValueError(f"{what}: {parameter} does not hold one number for each task")
+        if task not in tasks:
+            raise errors.unknown(task, tasks, f"task of {env_id}")
+        place = tasks.index(task)
+        old = old.copy()
+        old[place] = _as(old[place], value, what)
+        new[parameter] = jnp.asarray(old)
     params = dataclasses.replace(params, **new)
     if hasattr(env, "check_params"):
         env.check_params(params)

@@ -7,12 +7,14 @@ over.
 """
 
 import errno
+import logging
 import math
 import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,10 +80,11 @@ class Checkpoints:
         if update in self.updates:
             return
         try:
-            self._manager.save(
-                update, args=ocp.args.PyTreeSave(state), metrics={"score": score}, force=True
-            )
-            self._open(update, _shapes(state))
+            with _unlogged():
+                self._manager.save(
+                    update, args=ocp.args.PyTreeSave(state), metrics={"score": score}, force=True
+                )
+                self._open(update, _shapes(state))
             if jax.process_index() == 0:
                 sums.write(self._folder(update))
         # Tensorstore reports a full disk as ValueError, orbax some faults as Exception.
@@ -167,6 +170,21 @@ class Checkpoints:
             f"checkpoint {update} could not be written to {self.path} ({reason}); {left}. "
             "Once it can be written there, go on with --resume"
         )
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """What orbax raises, each of its threads also logs, with a traceback."""
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(nothing)
 
 
 def _plain(path: Path, user: object) -> Path:

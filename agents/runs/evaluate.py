@@ -12,6 +12,7 @@ from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner import environments
 from agents.learner.trainer import Trainer
+from agents.runs import run_folder
 from agents.runs.held import Held
 from agents.runs.lock import Lock
 from agents.screen.console import console
@@ -116,6 +117,7 @@ def evaluate(
             "tasks; protocols are for RandomProjection suites"
         )
     frames = update * trainer.steps_per_update
+    before = run_folder.extended(saved.path)
     own = environments.unlike_suite(config)
     if own:
         console.print(
@@ -142,6 +144,7 @@ def evaluate(
             "config": configs.fingerprint(config),
             "deterministic": deterministic,
         }
+        | ({"extended_from": before} if before else {})
         | ({"trained_with": own} if own else {})
         | (about or {}),
     )

@@ -5,6 +5,7 @@ metrics.jsonl    one line per update
 checkpoints/     named by the updates done; the last ones and the best
 set_aside/       checkpoints that a resumed run passed over
 summary.json     final return and MMER, once training has ended
+extended.json    budgets that the run had ended with before it was given more steps
 evaluation.json  written by `metaenvs evaluate`
 lock             the process that trains, while it does
 """
@@ -24,6 +25,7 @@ from agents.failures import RunError
 from agents.learner import parallel
 from agents.runs.checkpoint import Checkpoints
 from agents.runs.lock import Lock
+from agents.screen.console import console
 from metaenvs import files
 
 
@@ -55,6 +57,8 @@ class RunFolder:
     @classmethod
     def resume(cls, path: Path, config: TrainConfig) -> "RunFolder":
         """The folder of a run that `config` started, or a new one if there is none.
+
+        A run that has ended is extended if `config` differs by more steps alone.
 
         Raises:
             RunError: if the run in it has other settings (the message names them), or if
@@ -199,7 +203,36 @@ def _resume(path: Path, config: TrainConfig) -> None:
             return
         except RunError:
             pass  # another process was faster: the folder is there now
+    there = _read_config(path)
+    if set(configs.differences(there, config)) == {"steps"} and config.steps > there.steps:
+        _extend(path, there, config)
     check(path, config)
+
+
+def _extend(path: Path, there: TrainConfig, config: TrainConfig) -> None:
+    """Give the run more steps, if it has taken all that it had."""
+    with _lock(path):
+        if not (path / "summary.json").exists():
+            raise RunError(
+                f"{path} has not ended yet: go on with --steps {there.steps}, and give it more "
+                f"steps ({config.steps}) after that"
+            )
+        before = extended(path)
+        if before[-1:] != [there.steps]:  # else it was killed here before
+            files.write_text(path / "extended.json", json.dumps([*before, there.steps]) + "\n")
+        (path / "summary.json").unlink()
+        files.write_text(path / "config.json", configs.to_json(config))
+    console.print(
+        f"{path}: extended from {there.steps:,} to {config.steps:,} steps; from here on the "
+        "learning rate is that of the longer run",
+        soft_wrap=True,
+    )
+
+
+def extended(path: Path) -> list[int]:
+    """The budgets, in steps, that a run had ended with before it was given more."""
+    file = path / "extended.json"
+    return json.loads(file.read_text()) if file.exists() else []
 
 
 def _read_config(path: Path) -> TrainConfig:

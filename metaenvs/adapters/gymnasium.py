@@ -85,17 +85,25 @@ class TrialEnv(gymnasium.Env):
 
 
 class TrialVectorEnv(gymnasium.vector.VectorEnv):
-    """`num_envs` environments, stepped together. Autoreset mode: `SAME_STEP`.
+    """`num_envs` environments, stepped together.
 
     Where a trial ends, `step` returns the first observation of the next one; the last
-    one is in `infos["final_obs"]`, that step's info in `infos["final_info"]`. With the
-    same seed each trial is that of a `TrialEnv`, up to its end.
+    one is in `infos["final_obs"]`, that step's info in `infos["final_info"]`. So it is in
+    autoreset mode `SAME_STEP`, the default. In mode `NEXT_STEP`, which Gymnasium's vector
+    `NormalizeObservation` needs, `step` returns the last observation and that step's info, and
+    the step after it takes no action there: it returns the next trial's first observation, a
+    reward of 0 and no info. With the same seed each trial is that of a `TrialEnv`, up to its
+    end, in either mode.
 
     Args:
         env_id: any id that `metaenvs.make` takes.
         num_envs: how many.
         params: shared by all (default: `env.default_params`).
+        autoreset_mode: "SameStep" or "NextStep", or Gymnasium's `AutoresetMode`.
         **kwargs: for `metaenvs.make`.
+
+    Raises:
+        ValueError: fewer environments than one, another autoreset mode, or a render mode.
     """
 
     def __init__(
@@ -104,13 +112,14 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         num_envs: int = 1,
         params: Any = None,
         render_mode: str | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         **kwargs: Any,
     ):
         _check_process()
         _check_render_mode(env_id, render_mode)
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.metadata = {"render_modes": [], "autoreset_mode": _autoreset_mode(autoreset_mode)}
         self.num_envs = num_envs
         self._env, default = registry.make(env_id, **kwargs)
         self._params = default if params is None else params
@@ -119,6 +128,9 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         self.observation_space, self.action_space = (batch_space(s, num_envs) for s in single)
         self._keys: jax.Array | None = None
         self._states: Any = None
+        # In mode NEXT_STEP: where the last step ended a trial, and what the next one starts with.
+        self._over = np.zeros(num_envs, bool)
+        self._first: Any = None
 
     def reset(
         self,
@@ -135,6 +147,7 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         generators = [seeding.np_random(s)[0] for s in self._seeds(seed)]
         starts = jax.numpy.stack([_key(generator) for generator in generators])
         self._keys, obs, self._states = stateful.reset_all(self._env, starts, self._params)
+        self._over = np.zeros(self.num_envs, bool)
         return self._batch(obs), {}
 
     def _seeds(self, seed: Any) -> list[int]:
@@ -166,13 +179,27 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
             raise ValueError(
                 f"actions have shape {actions.shape}, needed is {self.action_space.shape}"
             )
+        before = keys, self._states
         self._keys, obs, self._states, *results, info = stateful.step_all(
             self._env, keys, self._states, actions, self._params
         )
         obs, results, info = jax.device_get((obs, results, info))
         # Copies: what a caller stores or scales must not be JAX's own, read-only memory.
         reward, terminated, truncated = (np.array(x) for x in results)
-        return self._batch(obs), reward, terminated, truncated, self._infos(info)
+        if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
+            return self._batch(obs), reward, terminated, truncated, self._infos(info)
+
+        starts = self._over
+        if starts.any():  # these have been reset already, and take no step
+            after = self._keys, self._states
+            self._keys, self._states = stateful.select(starts, before, after)
+            for x in (reward, terminated, truncated):
+                x[starts] = 0
+        self._over = terminated | truncated
+        seen = np.where(_column(starts, obs), self._first, obs) if starts.any() else obs
+        last = np.where(_column(self._over, obs), info["final_observation"], seen)
+        self._first = obs
+        return self._batch(last), reward, terminated, truncated, self._of_envs(~starts, info)
 
     def _batch(self, obs: Any) -> np.ndarray:
         return np.array(obs, self.observation_space.dtype)
@@ -180,21 +207,22 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
     def _infos(self, info: dict[str, np.ndarray]) -> dict[str, Any]:
         """Each entry with the mask of environments that have it, as Gymnasium's own."""
         over = info["terminated"] | info["truncated"]
-        finals = info["final_observation"]
-        info = {name: value for name, value in info.items() if name not in _IN_FINAL_INFO}
-
-        def where(mask: np.ndarray) -> dict[str, Any]:
-            kept = {name: value * _column(mask, value) for name, value in info.items()}
-            return kept | {f"_{name}": mask.copy() for name in info}
-
-        infos = {} if over.all() else where(~over)
+        infos = self._of_envs(~over, info)
         if over.any():
             final_obs = np.full(self.num_envs, None, dtype=object)
             for i in np.flatnonzero(over):
-                final_obs[i] = finals[i]
+                final_obs[i] = info["final_observation"][i]
             infos |= {"final_obs": final_obs, "_final_obs": over.copy()}
-            infos |= {"final_info": where(over), "_final_info": over.copy()}
+            infos |= {"final_info": self._of_envs(over, info), "_final_info": over.copy()}
         return infos
+
+    def _of_envs(self, mask: np.ndarray, info: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The entries of the environments in `mask [num_envs]`, each with that mask."""
+        if not mask.any():
+            return {}
+        info = {name: value for name, value in info.items() if name not in _IN_FINAL_INFO}
+        kept = {name: value * _column(mask, value) for name, value in info.items()}
+        return kept | {f"_{name}": mask.copy() for name in info}
 
 
 def _observation(x: np.ndarray) -> Any:
@@ -242,6 +270,17 @@ def _check_render_mode(env_id: str, mode: str | None) -> None:
             f"{env_id} has no render_mode, got {mode!r}: `metaenvs render` and "
             "metaenvs.rendering.animation draw trials"
         )
+
+
+def _autoreset_mode(mode: Any) -> AutoresetMode:
+    modes = (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP)
+    for known in modes:
+        if mode in (known, known.value):
+            return known
+    raise ValueError(
+        f"autoreset_mode {mode!r} is none of {', '.join(m.value for m in modes)}: a trial that is "
+        "over is followed by the next"
+    )
 
 
 _process: int | None = None

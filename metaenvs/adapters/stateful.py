@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from metaenvs.identity import code_of
 
@@ -29,6 +30,16 @@ def reset_all(env: Any, keys: jax.Array, params: Any) -> tuple[jax.Array, Any, A
 def step_all(env: Any, keys: jax.Array, states: Any, actions: Any, params: Any) -> tuple[Any, ...]:
     """`step` of every environment, keys, states and actions `[n, ...]`."""
     return _step_all(code_of(env), keys, states, actions, params)
+
+
+@jax.jit
+def select(mask: jax.Array, where: Any, otherwise: Any) -> Any:
+    """Of two pytrees with leaves `[n, ...]` the rows of the first where `mask [n]`."""
+
+    def rows(x, y):
+        return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
+
+    return jax.tree.map(rows, where, otherwise)
 
 
 @partial(jax.jit, static_argnums=0)

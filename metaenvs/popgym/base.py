@@ -12,6 +12,7 @@ from gymnax.environments import environment, spaces
 from metaenvs.dispatch import only_where
 from metaenvs.identity import Code, same
 from metaenvs.popgym import chance
+from metaenvs.precision import in_32_bits
 
 DECK_SIZE, COLORS, SUITS, RANKS = 52, 2, 4, 13
 
@@ -81,11 +82,13 @@ class Game(environment.Environment):
     def default_params(self) -> Any:
         return self._default_params
 
+    @in_32_bits
     def reset(self, key: jax.Array, params: Any = None) -> tuple[jax.Array, Any]:
         """Start an episode. Returns the observation and the state."""
         # None is resolved here: levels that differ in their defaults share a cache.
         return self._reset(self.code, key, self.default_params if params is None else params)
 
+    @in_32_bits
     def step(
         self, key: jax.Array, state: Any, action: Any, params: Any = None
     ) -> tuple[jax.Array, Any, jax.Array, jax.Array, jax.Array, dict[str, Any]]:
@@ -126,10 +129,12 @@ class Game(environment.Environment):
         observation = self.observation(state, params)
         return observation, state, reward, terminated, truncated, info
 
+    @in_32_bits
     def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
         state = self.initial_state(chance.seed(key, chance.START), params)
         return self.observation(state, params), state
 
+    @in_32_bits
     def step_env(
         self, key: jax.Array, state: Any, action: Any, params: Any
     ) -> tuple[jax.Array, Any, jax.Array, jax.Array, dict[str, Any]]:

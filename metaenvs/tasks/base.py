@@ -10,6 +10,7 @@ from gymnax.environments import environment, spaces
 
 from metaenvs import keys
 from metaenvs.identity import ByContent, same
+from metaenvs.precision import in_32_bits
 from metaenvs.tasks.dynamics import Dynamics
 
 TState = TypeVar("TState", bound="TaskState")
@@ -134,10 +135,12 @@ class DMControlTask(Task, Generic[TState, TParams]):
     def program(self) -> Hashable:
         return type(self).__qualname__, id(type(self))
 
+    @in_32_bits
     def reset_env(self, key: jax.Array, params: TParams) -> tuple[jax.Array, TState]:
         state = self.initial_state(keys.fixed(key), params)
         return self.observation(state, params), state
 
+    @in_32_bits
     def step_env(
         self, key: jax.Array, state: TState, action: jax.Array, params: TParams
     ) -> tuple[jax.Array, TState, jax.Array, jax.Array, dict[str, Any]]:

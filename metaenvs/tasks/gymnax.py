@@ -12,9 +12,11 @@ from gymnax.environments import environment, spaces
 
 from metaenvs import keys
 from metaenvs.identity import code_of
+from metaenvs.precision import in_32_bits
 from metaenvs.tasks.base import Task
 
 
+@in_32_bits
 def from_gymnax(
     env: environment.Environment,
     params: Any = None,
@@ -91,10 +93,12 @@ class GymnaxTask(Task):
         types = tuple((np.shape(x), jnp.result_type(x).name) for x in leaves)
         return GymnaxTask, code_of(self._env), structure, types
 
+    @in_32_bits
     def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
         observation, state = self._env.reset_env(key, params)
         return _flat(observation), state
 
+    @in_32_bits
     def step_env(
         self, key: jax.Array, state: Any, action: jax.Array, params: Any
     ) -> tuple[jax.Array, Any, jax.Array, jax.Array, dict[Any, Any]]:

@@ -90,6 +90,69 @@ def test_vector_environment_is_gymnasiums_of_single_ones(tiny):
         assert infos["final_obs"][i][-1] == 1.0 and got[0][i][-1] == 0.0
 
 
+def test_autoreset_in_the_next_step_is_gymnasiums(tiny):
+    ours = TrialVectorEnv(tiny, num_envs=2, autoreset_mode="NextStep")
+    theirs = SyncVectorEnv([lambda: TrialEnv(tiny)] * 2)  # its mode by default
+    assert ours.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    got, want = ours.reset(seed=7)[:1], theirs.reset(seed=7)[:1]
+    ours.action_space.seed(0)
+    for t in range(TRIAL_LENGTH + 1):
+        for x, y in zip(got, want, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+        action = ours.action_space.sample()
+        *got, infos = ours.step(action)
+        *want, their_infos = theirs.step(action)
+        if t < TRIAL_LENGTH:
+            assert infos.keys() == their_infos.keys()
+            for name, value in infos.items():
+                assert data_equivalence(value, their_infos[name]), name
+    # The reset: another trial than theirs, and nothing else.
+    assert infos == {}
+    for x, y in zip(got[1:], want[1:], strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_autoreset_in_the_next_step_takes_no_action_there():
+    """Episodes that end at different times: each environment goes on as it would alone."""
+    envs = TrialVectorEnv("CartPole-v1", num_envs=3, autoreset_mode="NextStep")
+    alone = [TrialVectorEnv("CartPole-v1", num_envs=1) for _ in range(3)]
+    obs, _ = envs.reset(seed=4)
+    expected = [env.reset(seed=4 + i)[0][0] for i, env in enumerate(alone)]
+    starts, following = [False] * 3, [None] * 3
+    rng = np.random.default_rng(0)
+    episodes = 0
+    for _ in range(60):
+        np.testing.assert_allclose(obs, expected, rtol=1e-5, atol=1e-6)
+        actions = rng.integers(2, size=3)
+        obs, reward, terminated, truncated, _ = envs.step(actions)
+        for i, env in enumerate(alone):
+            if starts[i]:
+                expected[i], starts[i] = following[i], False
+                assert (reward[i], terminated[i], truncated[i]) == (0, False, False)
+                continue
+            first, one, over, *_, final = env.step(actions[i : i + 1])
+            assert (reward[i], terminated[i]) == (one[0], over[0])
+            starts[i], following[i] = bool(over[0]), first[0]
+            expected[i] = final["final_obs"][0] if starts[i] else first[0]
+            episodes += starts[i]
+    assert episodes > 3
+
+
+def test_normalisation_wrapper_of_gymnasium(tiny):
+    envs = gymnasium.make_vec(adapter.register(tiny), num_envs=4, autoreset_mode="NextStep")
+    envs = gymnasium.wrappers.vector.NormalizeObservation(envs)
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    seen = [envs.step(envs.action_space.sample())[0] for _ in range(3 * TRIAL_LENGTH)]
+    assert np.abs(np.mean(seen[TRIAL_LENGTH:], axis=(0, 1))).max() < 1
+
+
+@pytest.mark.parametrize("mode", ["Disabled", AutoresetMode.DISABLED, None])
+def test_other_autoreset_modes_are_refused(tiny, mode):
+    with pytest.raises(ValueError, match=r"is none of SameStep, NextStep"):
+        TrialVectorEnv(tiny, autoreset_mode=mode)
+
+
 def test_statistics_wrapper_of_gymnasium(tiny):
     envs = RecordEpisodeStatistics(gymnasium.make_vec(adapter.register(tiny), num_envs=2))
     envs.reset(seed=0)

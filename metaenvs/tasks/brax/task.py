@@ -19,6 +19,7 @@ from flax import struct
 from gymnax.environments import spaces
 
 from metaenvs import errors, keys
+from metaenvs.precision import in_32_bits
 from metaenvs.tasks.base import Task, TaskParams
 
 BACKENDS = ("mjx", "generalized", "spring")
@@ -45,6 +46,7 @@ BRAX_TASKS: dict[str, str] = {
 LEAST_SCALE = 0.1
 
 
+@in_32_bits
 def from_brax(
     env: Any,
     backend: str | None = None,
@@ -147,6 +149,7 @@ class BraxTask(Task):
     program, and the joint coordinates `q`, `qd` for whoever wants to look.
     """
 
+    @in_32_bits
     def __init__(self, env: Any, name: str, params: BraxParams, constants: Any = None):
         super().__init__(name, params)
         self.brax_env = env
@@ -220,11 +223,13 @@ class BraxTask(Task):
     def _observation(self, full: Any) -> jax.Array:
         return (jnp.asarray(full.obs, jnp.float32) - self._mean) / self._scale
 
+    @in_32_bits
     def reset_env(self, key: jax.Array, params: BraxParams) -> tuple[jax.Array, BraxState]:
         with _quiet():
             full = self._brax_reset(keys.fixed(key))
         return self._observation(full), self._from_brax(full, jnp.zeros((), jnp.int32))
 
+    @in_32_bits
     def step_env(
         self, key: jax.Array, state: BraxState, action: jax.Array, params: BraxParams
     ) -> tuple[jax.Array, BraxState, jax.Array, jax.Array, dict[str, Any]]:
