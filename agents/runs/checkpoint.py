@@ -79,6 +79,9 @@ class Checkpoints:
         """
         if update in self.updates:
             return
+        # Threads of one that failed may write on after it was cleared away.
+        if jax.process_index() == 0:
+            self._clear(update)
         try:
             with _unlogged():
                 self._manager.save(
@@ -89,11 +92,15 @@ class Checkpoints:
                 sums.write(self._folder(update))
         # Tensorstore reports a full disk as ValueError, orbax some faults as Exception.
         except Exception as error:
-            for rest in self.path.iterdir():
-                if rest.name == str(update) or rest.name.startswith(f"{update}."):
-                    shutil.rmtree(rest, ignore_errors=True)
+            self._clear(update)
             self._manager.reload()  # it lists what was begun, and would not write it again
             raise RunError(self._not_written(update, error)) from error
+
+    def _clear(self, update: int) -> None:
+        """Remove what was begun of a checkpoint."""
+        for rest in self.path.glob(f"{update}*"):
+            if rest.name == str(update) or rest.name.startswith(f"{update}."):
+                shutil.rmtree(rest, ignore_errors=True)
 
     def restore(self, like: Any, at: int | None = None) -> tuple[int, Any]:
         """The newest checkpoint that is whole, or that of update `at`, and its update.

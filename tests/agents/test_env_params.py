@@ -32,6 +32,9 @@ WRONG = [
     ("projection_scale", float("nan"), "must be finite, got nan"),
     ("dynamics", 1.0, "unknown parameter"),
     ("lengths", 1.0, "unknown parameter"),
+    ("task_weights.cartpole", 2.0, r"unknown task of .* 'cartpole'.* Choices: "),
+    ("projection_scale.stateless_cartpole", 2.0, "does not hold one number for each task"),
+    ("scale.stateless_cartpole", 2.0, "unknown parameter of .* 'scale'"),
 ]
 
 
@@ -39,6 +42,16 @@ WRONG = [
 def test_params_that_cannot_be_meant_are_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
         Trainer(dataclasses.replace(CONFIG, env_params={name: value}))
+
+
+def test_one_task_is_given_another_weight():
+    config = TrainConfig(
+        env="RandomProjection-Lite-v0",
+        env_params={"task_weights.reacher_easy": 2.5, "task_weights.cartpole_swingup": 0},
+    )
+    env, params = environments.make(config)
+    weights = dict(zip(env.task_names, params.task_weights.tolist(), strict=True))
+    assert {k: w for k, w in weights.items() if w} == {"point_mass_easy": 1.0, "reacher_easy": 2.5}
 
 
 def test_the_command_line_refuses_them_in_one_line_and_makes_no_folder(tmp_path, capsys):
