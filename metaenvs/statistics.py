@@ -24,6 +24,11 @@ class Interval:
     low: float
     high: float
 
+    def shown(self, digits: int = 2, sign: str = "") -> str:
+        """ "value [low, high]"; `sign` "+" writes the sign of positive numbers too."""
+        value, low, high = (f"{x:{sign}.{digits}f}" for x in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
+
 
 def iqm(means: np.ndarray) -> np.ndarray:
     """Interquartile mean over runs and tasks: `[..., runs, tasks]` to `[...]`.

@@ -71,10 +71,10 @@ def load(name: str) -> dict[str, Agent]:
 
 def final_returns(run: Run, part: float = summary.FINAL_PART) -> dict[str, float]:
     """Return of each training task over the last part of a run's updates."""
-    last = run.metrics[-max(round(part * len(run.metrics)), 1) :]
+    lines = summary.last(run.metrics, part)
     return {
-        task: float(np.mean([x["return"][task] for x in last if x["return"][task] is not None]))
-        for task in last[0]["return"]
+        task: float(np.mean([x["return"][task] for x in lines if x["return"][task] is not None]))
+        for task in lines[0]["return"]
     }
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from agents import config as configs
 from agents.report import figures, published
 from agents.report.runs import Agent
-from agents.report.tables import markdown, raw_text, text
+from agents.report.tables import markdown, raw_text
 from agents.runs import summary
 from metaenvs import evaluation, statistics
 from metaenvs.suites import SUITES
@@ -153,7 +153,7 @@ def scores_part(agents: dict[str, Agent]) -> str:
         for agent in agents.values():
             scores = agent.scores(entry["cell"])
             assert scores is not None
-            row.append(text(statistics.interval(scores[..., :last].mean(-1))))
+            row.append(statistics.interval(scores[..., :last].mean(-1)).shown())
         rows.append(row)
     controls = []
     for policy in dict.fromkeys(
@@ -163,7 +163,7 @@ def scores_part(agents: dict[str, Agent]) -> str:
             own_trials(policy, first_episodes(s5.scores(f"{split}/fresh", policy)))
             for split in SPLITS
         ]
-        controls.append([policy, *(text(statistics.interval(x)) for x in found)])
+        controls.append([policy, *(statistics.interval(x).shown() for x in found)])
     by_name = {agent.name: agent for agent in agents.values()}
     return f"""## Scores, and what lies outside the training distribution
 
@@ -195,7 +195,10 @@ def improvement_part(agents: dict[str, Agent]) -> str:
     rows = [
         [
             f"S5 > {name}",
-            *(text(statistics.probability_of_improvement(*p)) for p in zip(s5, other, strict=True)),
+            *(
+                statistics.probability_of_improvement(*p).shown()
+                for p in zip(s5, other, strict=True)
+            ),
         ]
         for name, other in others.items()
     ]
@@ -223,7 +226,7 @@ def failures_part(agents: dict[str, Agent]) -> str:
     for split in SPLITS:
         for task, found in scores_by_task(agents["s5"], f"{split}/fresh").items():
             if found.low < 0.05:
-                failed.append([task, split.replace("_", " "), text(found)])
+                failed.append([task, split.replace("_", " "), found.shown()])
     return f"""## What is not learned at this budget
 
 Tasks in which the interval of S5's score reaches below 0.05:

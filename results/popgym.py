@@ -28,6 +28,7 @@ from agents.runs import evaluate, experiment, summary
 from agents.runs.experiment import Experiment
 from agents.runs.run_folder import RunFolder
 from metaenvs import evaluation
+from metaenvs.statistics import Interval
 
 RESULTS = Path(__file__).parent
 DOCS = RESULTS.parent / "docs"
@@ -100,8 +101,7 @@ def cartpole_training(folder: Path) -> dict[str, Any] | None:
     by_seed = []
     for path in seeds_of(folder):
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-        last = lines[-max(round(summary.FINAL_PART * len(lines)), 1) :]
-        rows = [next(iter(line["return_by_episode"].values())) for line in last]
+        rows = [next(iter(x["return_by_episode"].values())) for x in summary.last(lines)]
         by_seed.append(np.nanmean(np.array(rows, float), axis=0).tolist())
     return {"by_episode_by_seed": by_seed, **(returns(folder) or {})} if by_seed else None
 
@@ -164,10 +164,6 @@ def final_and_mmer(result: dict[str, Any] | None) -> str:
     if result is None:
         return "not run"
     return f"{result['final_return']:.2f} ({result['mmer']:.2f})"
-
-
-def with_interval(value: list[float]) -> str:
-    return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
 
 
 def memory_length_part(results: dict[str, Any]) -> str:
@@ -246,9 +242,9 @@ def evaluation_part(evaluated: dict[str, Any]) -> str:
     inside = [
         [
             m.upper(),
-            with_interval(x["first_16_episodes"]),
+            Interval(*x["first_16_episodes"]).shown(3),
             ", ".join(f"{value:.3f}" for value in x["first_16_episodes_by_seed"]),
-            with_interval(x["episodes_9_to_16_minus_first"]),
+            Interval(*x["episodes_9_to_16_minus_first"]).shown(3),
         ]
         for m, x in evaluated.items()
     ]

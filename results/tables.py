@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agents.report.runs import Agent
-from agents.report.tables import markdown, raw_text, text
+from agents.report.tables import markdown, raw_text
 from metaenvs import statistics
 from results.data import first_episodes
 
@@ -63,7 +63,7 @@ def scores_by_task(agent: Agent, cell: str) -> dict[str, statistics.Interval]:
 def clearly_learned(agent: Agent) -> str:
     """Held-out tasks in which the interval of the agent's score lies above 0.2."""
     by_task = scores_by_task(agent, "held_out/fresh")
-    return "; ".join(f"{task} {text(x)}" for task, x in by_task.items() if x.low > 0.2) or "none"
+    return "; ".join(f"{task} {x.shown()}" for task, x in by_task.items() if x.low > 0.2) or "none"
 
 
 def learned_table(agents: dict[str, Agent]) -> str:

@@ -127,14 +127,14 @@ def on_first_process(action: Callable[[], Any]) -> None:
             action()
         except (RunError, OSError) as raised:
             error = raised
-    failed = anywhere([error is not None])[0]
+    failed = on_any_process([error is not None])[0]
     if error is not None:
         raise error
     if failed:
         raise RunError("process 0 refused; its message says why")
 
 
-def anywhere(flags: Sequence[bool]) -> list[bool]:
+def on_any_process(flags: Sequence[bool]) -> list[bool]:
     """Each flag, true on all processes if it is on one."""
     if jax.process_count() == 1:
         return list(flags)

@@ -74,7 +74,7 @@ def collect(
         )
         # Few steps end a trial: the extra value is computed only where one does.
         final_value = jax.lax.cond(
-            anywhere(truncated),
+            any_of_batch(truncated),
             value_of,
             lambda *_: jnp.zeros_like(value),
             carry,
@@ -107,7 +107,7 @@ def collect(
 
 
 @custom_vmap
-def anywhere(flags: jax.Array) -> jax.Array:
+def any_of_batch(flags: jax.Array) -> jax.Array:
     """Whether any flag is true; under `jax.vmap` too one answer, for the whole batch.
 
     As the predicate of a `lax.cond` it keeps it one: with a predicate each, as of several
@@ -116,9 +116,9 @@ def anywhere(flags: jax.Array) -> jax.Array:
     return jnp.any(flags)
 
 
-@anywhere.def_vmap
+@any_of_batch.def_vmap
 def _(axis_size, in_batched, flags):
-    return anywhere(flags), False
+    return any_of_batch(flags), False
 
 
 def cut(tree: Any, segment: int) -> Any:

@@ -22,6 +22,7 @@ from agents.learner.trainer import Trainer
 from agents.runs import sums
 from agents.runs.run_folder import RunFolder
 from agents.trees import by_name
+from metaenvs.statistics import Interval
 
 
 def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
@@ -63,8 +64,8 @@ def card(
     config = run.config
     fresh = [e for e in result["cells"] if e["condition"] == "fresh" and e["policy"] == "agent"]
     rows = [
-        f"| {entry['split'].replace('_', ' ')} | {task} | {_interval(x['return'])} | "
-        f"{_interval(x['score']['mean'], 2) if x['score'] else '-'} |"
+        f"| {entry['split'].replace('_', ' ')} | {task} | {Interval(**x['return']).shown(0)} | "
+        f"{Interval(**x['score']['mean']).shown() if x['score'] else '-'} |"
         for entry in fresh
         for task, x in entry["tasks"].items()
     ]
@@ -106,10 +107,6 @@ def _training(config: TrainConfig, steps: int, result: dict[str, Any]) -> str:
         frames = result["agent"].get("frames", steps)
         text += f", from the parameters of `{config.init_from}`: with its training {frames:,} steps"
     return text
-
-
-def _interval(value: dict[str, float], digits: int = 0) -> str:
-    return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
 
 
 def main() -> None:

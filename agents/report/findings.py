@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.report import tables
 from agents.report.runs import Agent
-from agents.report.tables import Table
+from agents.report.tables import Table, raw_digits
 from metaenvs import evaluation, statistics
 from metaenvs.statistics import Interval
 
@@ -110,6 +110,4 @@ def _said(found: Interval, above: str, below: str, neither: str) -> str:
 
 
 def _signed(found: Interval) -> str:
-    digits = 0 if max(abs(found.low), abs(found.high)) >= 10 else 2
-    value, low, high = (f"{x:+.{digits}f}" for x in (found.value, found.low, found.high))
-    return f"{value} [{low}, {high}]"
+    return found.shown(raw_digits(found), sign="+")

@@ -57,11 +57,11 @@ def summary(agents: Sequence[Agent]) -> Table:
             else:
                 as_trained = scores[..., :own].mean(-1)
                 row += [
-                    text(statistics.interval(as_trained, f)) if shown(f, as_trained) else "-"
+                    statistics.interval(as_trained, f).shown() if shown(f, as_trained) else "-"
                     for f in AGGREGATES
                 ]
-                row.append(text(statistics.interval(scores[..., -1] - scores[..., 0])))
-                row.append(text(statistics.interval(scores.mean(-1))))
+                row.append(statistics.interval(scores[..., -1] - scores[..., 0]).shown())
+                row.append(statistics.interval(scores.mean(-1)).shown())
             rows.append(tuple(row))
     return Table("summary", header, tuple(rows), labels=2)
 
@@ -126,13 +126,12 @@ def policies(agent: Agent, cell: str) -> tuple[str, ...]:
 
 def raw_text(value: Interval) -> str:
     """A raw return and its interval: with decimals where a task pays little."""
-    return text(value, 0 if max(abs(value.low), abs(value.high)) >= 10 else 2)
+    return value.shown(raw_digits(value))
 
 
-def text(value: Interval, digits: int = 2) -> str:
-    """The value and its 95 % interval."""
-    shown = [f"{x:.{digits}f}" for x in (value.value, value.low, value.high)]
-    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+def raw_digits(value: Interval) -> int:
+    """Decimals of a raw return."""
+    return 0 if max(abs(value.low), abs(value.high)) >= 10 else 2
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

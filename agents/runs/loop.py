@@ -132,7 +132,7 @@ def _train(
                 due[i].add(lines[i])
             progress.show(_over_seeds(lines))
             # Processes get signals and look at their clocks each for itself.
-            stopping, save = parallel.anywhere([stop.wanted, due[0](done)])
+            stopping, save = parallel.on_any_process([stop.wanted, due[0](done)])
             if save or stopping or done == trainer.updates:
                 for run, each, single in zip(runs, due, seeds.split(state), strict=True):
                     run.checkpoints.save(done, single, each.score())

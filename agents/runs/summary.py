@@ -27,6 +27,11 @@ def mean_return(line: Line) -> float | None:
     return None if None in values else float(np.mean(values))
 
 
+def last(lines: Sequence[Any], part: float = FINAL_PART) -> Sequence[Any]:
+    """The last `part` of what there is of each update, at least one."""
+    return lines[-max(round(part * len(lines)), 1) :]
+
+
 def summarise(runs: Sequence[Sequence[Line]]) -> dict[str, Any]:
     """Final return and MMER of runs that differ in their seeds, from their metrics' lines.
 
@@ -38,8 +43,7 @@ def summarise(runs: Sequence[Sequence[Line]]) -> dict[str, Any]:
         returns = [x for x in map(mean_return, lines) if x is not None]
         if not returns:
             raise ValueError("a run ended no episode of some task: it has no return")
-        last = returns[-max(round(FINAL_PART * len(returns)), 1) :]
-        final.append(float(np.mean(last)))
+        final.append(float(np.mean(last(returns))))
         best.append(max(returns))
     return {
         "seeds": len(final),

@@ -11,7 +11,7 @@ import pytest
 
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.failures import RunError
-from agents.learner.rollout import anywhere
+from agents.learner.rollout import any_of_batch
 from agents.learner.seeds import Seeds
 from agents.learner.trainer import Trainer
 from agents.runs import loop
@@ -118,7 +118,7 @@ def test_decompositions_are_not_batched():
 
 def test_a_condition_on_anywhere_stays_one_under_vmap():
     def double_where(flags, x):
-        return jax.lax.cond(anywhere(flags), lambda x: 2 * x, lambda x: x, x)
+        return jax.lax.cond(any_of_batch(flags), lambda x: 2 * x, lambda x: x, x)
 
     flags, x = jnp.array([[False, True], [False, False]]), jnp.array([1.0, 2.0])
     assert "cond[" in str(jax.make_jaxpr(jax.vmap(double_where))(flags, x))
