@@ -181,17 +181,25 @@ class Checkpoints:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """What orbax raises, each of its threads also logs, with a traceback."""
-
-    def nothing(record: logging.LogRecord) -> bool:
-        return False
-
+    """What orbax raises, each of its threads also logs, with a traceback: some at once, and what
+    nobody waited for whenever it is forgotten."""
     logger = logging.getLogger("absl")
-    logger.addFilter(nothing)
+    logger.addFilter(_nothing)
     try:
         yield
+    except Exception:
+        logging.getLogger("asyncio").addFilter(_not_forgotten)
+        raise
     finally:
-        logger.removeFilter(nothing)
+        logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _not_forgotten(record: logging.LogRecord) -> bool:
+    return "was never retrieved" not in record.getMessage()
 
 
 def _plain(path: Path, user: object) -> Path:
