@@ -73,6 +73,9 @@ class ModelConfig(MemoryOptions):
     correlations: bool = _later(False)
     """Show the network products of what the trial has shown so far: of observations with each
     other and of actions with the changes they caused (`agents.learner.correlations`)."""
+    identification: bool = _later(False)
+    """Beside the correlations, a linear model of the trial's dynamics that is fitted as the trial
+    goes on (`agents.learner.identification`)."""
 
 
 @dataclasses.dataclass(frozen=True)

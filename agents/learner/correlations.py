@@ -17,6 +17,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from agents.learner import identification
+
 MEANS = (0.5, 0.8, 0.95, 0.99)
 """Decays, per decision, of the running means of observations."""
 EFFECTS = (0.9, 0.99)
@@ -25,21 +27,41 @@ REWARD = 0.99
 """Decay of the correlation of rewards with observations."""
 VECTORS = 2 + len(MEANS) + 1
 """Of the observation space: the present one, the last, the running means, the reward's."""
-DIRECTIONS = len(EFFECTS) * VECTORS + 1
-"""Of the action space: an effect's for every vector, and the last action."""
+MODEL_DIRECTIONS = 7 + 2 * 3 + 1
+"""Of the action space, by the model of the dynamics: along seven vectors at once, along three of
+them later, and what pays by itself."""
 
 
 class Layout(NamedTuple):
-    """Of an observation `[projected (obs), previous action (action), reward, episode flag]`."""
+    """Of an observation `[projected (obs), previous action (action), reward, episode flag]`.
+
+    With `model` the features have those of a linear model of the dynamics too
+    (`agents.learner.identification`).
+    """
 
     obs: int
     action: int
+    model: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """Of the observation space: `VECTORS`, and the model's."""
+        return VECTORS + (identification.VECTORS if self.model else 0)
+
+    @property
+    def directions(self) -> int:
+        """Of the action space: an effect's for every vector, the model's, and the last action."""
+        return len(EFFECTS) * VECTORS + (MODEL_DIRECTIONS if self.model else 0) + 1
+
+    @property
+    def products(self) -> int:
+        """Pairs of vectors."""
+        return self.vectors * (self.vectors + 1) // 2
 
     @property
     def features(self) -> int:
         """How many numbers `step` gives."""
-        directions = DIRECTIONS - 1
-        return VECTORS * (VECTORS + 1) // 2 + directions * (self.action + 2) + 1
+        return self.products + (self.directions - 1) * (self.action + 2) + 1
 
 
 class Correlations(NamedTuple):
@@ -51,6 +73,7 @@ class Correlations(NamedTuple):
         reward: `[B, obs]` correlation of reward and observation.
         effects: `[B, len(EFFECTS), obs, action]` correlation of change and action.
         length: `[B]` observations seen.
+        model: of the dynamics; empty without.
     """
 
     last: jax.Array
@@ -58,17 +81,19 @@ class Correlations(NamedTuple):
     reward: jax.Array
     effects: jax.Array
     length: jax.Array
+    model: identification.Model | tuple[()] = ()
 
 
 def empty(layout: Layout, batch: int) -> Correlations:
     """Nothing seen yet."""
-    o, a = layout
+    o, a = layout.obs, layout.action
     return Correlations(
         jnp.zeros((batch, o)),
         jnp.zeros((batch, len(MEANS), o)),
         jnp.zeros((batch, o)),
         jnp.zeros((batch, len(EFFECTS), o, a)),
         jnp.zeros(batch),
+        identification.empty(o, a, batch) if layout.model else (),
     )
 
 
@@ -82,7 +107,7 @@ def step(
         starts: `[B]` whether it is an episode's first: it is no consequence of the action.
         reset: `[B]` whether all before it is to be forgotten.
     """
-    o, a = layout
+    o, a = layout.obs, layout.action
     x, action, reward = obs[:, :o], obs[:, o : o + a], obs[:, o + a]
     seen = jax.tree.map(lambda s: jnp.where(reset.reshape(-1, *(1,) * (s.ndim - 1)), 0, s), seen)
     first = (seen.length == 0)[:, None]
@@ -90,12 +115,23 @@ def step(
     means = jnp.where(first[..., None], x[:, None], seen.means)
     change = jnp.where(first | starts[:, None], 0.0, x - last)
     effects = _mixed(EFFECTS, seen.effects, (change[:, :, None] * action[:, None, :])[:, None])
-    about_mean = (x - means[:, -1]) * reward[:, None]
+    centred = x - means[:, -1]
+    about_mean = centred * reward[:, None]
     correlated = REWARD * seen.reward + (1 - REWARD) * about_mean
     vectors = jnp.concatenate([x[:, None], last[:, None], means, 10 * correlated[:, None]], axis=1)
-    row, column = jnp.triu_indices(VECTORS)
-    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
     directions = jnp.einsum("bvo,bsoa->bsva", vectors, effects).reshape(len(x), -1, a)
+    model = seen.model
+    if isinstance(model, identification.Model):
+        model = identification.update(model, last, action, x, reward, first[:, 0], starts)
+        rises = [model.slope, model.here]
+        at_once = [x, last, means[:, 2], means[:, 3], *rises, 10 * correlated]
+        found = identification.directions(
+            model, jnp.stack(at_once, axis=1), jnp.stack([centred, *rises], axis=1)
+        )
+        vectors = jnp.concatenate([vectors, identification.vectors(model, x)], axis=1)
+        directions = jnp.concatenate([directions, found], axis=1)
+    row, column = jnp.triu_indices(layout.vectors)
+    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
     lengths = jnp.sqrt(jnp.sum(directions**2, axis=-1) + 1e-6)
     directions /= lengths[..., None]
     along = jnp.einsum("bda,ba->bd", directions, action)
@@ -107,14 +143,14 @@ def step(
         directions.reshape(len(x), -1),
     )
     means = _mixed(MEANS, means, x[:, None])
-    seen = Correlations(x, means, correlated, effects, seen.length + 1)
+    seen = Correlations(x, means, correlated, effects, seen.length + 1, model)
     return seen, jnp.concatenate(features, axis=1)
 
 
 def directions(layout: Layout, obs: jax.Array, features: jax.Array) -> jax.Array:
-    """`[..., DIRECTIONS, action]`: those of `features`, and the last action in `obs`."""
-    found = features[..., -(DIRECTIONS - 1) * layout.action :]
-    found = found.reshape(*found.shape[:-1], DIRECTIONS - 1, layout.action)
+    """`[..., layout.directions, action]`: those of `features`, and the last action in `obs`."""
+    found = features[..., -(layout.directions - 1) * layout.action :]
+    found = found.reshape(*found.shape[:-1], layout.directions - 1, layout.action)
     last = obs[..., None, layout.obs : layout.obs + layout.action]
     return jnp.concatenate([found, last], axis=-2)
 

@@ -91,7 +91,7 @@ class ActorCritic(nn.Module):
         if self.value_memory is not None:
             self.encode_value = _MLP(self.encoder, self.value_memory.width)
         n_outputs = self.distribution.n_outputs(self.action_space)
-        n_outputs += 0 if self.layout is None else correlations.DIRECTIONS
+        n_outputs += 0 if self.layout is None else self.layout.directions
         self.actor = _MLP(self.head, n_outputs, out_gain=0.01)
         self.critic = _MLP(self.head, 1)
         if self.privileged:
@@ -188,7 +188,7 @@ class ActorCritic(nn.Module):
         if self.layout is None:
             return self.distribution.of(self.actor(features), self.action_space)
         outputs = self.actor(jnp.concatenate([features, sensed], axis=-1))
-        outputs, weights = jnp.split(outputs, [outputs.shape[-1] - correlations.DIRECTIONS], -1)
+        outputs, weights = jnp.split(outputs, [outputs.shape[-1] - self.layout.directions], -1)
         found = correlations.directions(self.layout, obs, sensed)
         mean = jnp.einsum("...d,...da->...a", weights, found)
         outputs = outputs.at[..., : self.layout.action].add(mean)

@@ -75,7 +75,7 @@ class Trainer:
             self.env.observation_space(self.env_params).shape[0],
             privileged.size(self.env) if self._privileged else 0,
             config.ppo.privileged_critic,
-            self._layout() if config.model.correlations else None,
+            self._layout() if config.model.correlations or config.model.identification else None,
         )
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
         self.rollout_length = rollout_length(config, self.env.trial_length(self.env_params))
@@ -193,13 +193,15 @@ class Trainer:
         return shown
 
     def _layout(self) -> Layout:
-        env = self.env
+        env, model = self.env, self.config.model
+        if not model.correlations:
+            raise ValueError("model.identification goes with model.correlations, which is off")
         if not isinstance(env, RandomProjection) or env.observe != OBSERVE:
             raise ValueError(
                 f"model.correlations needs RandomProjection with observe={OBSERVE}, got "
                 f"{self.config.env} with observe={self.config.observe}"
             )
-        return Layout(env.obs_size, env.action_size)
+        return Layout(env.obs_size, env.action_size, model.identification)
 
     def _value(self, state: TrainState):
         constants = self.network.apply(state.params, method="step_constants")
