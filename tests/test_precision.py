@@ -1,4 +1,6 @@
-"""Every environment computes with 32 bits, whatever JAX is told."""
+"""Every environment computes with 32 bits in full precision, whatever JAX is told."""
+
+import re
 
 import jax
 import numpy as np
@@ -69,3 +71,30 @@ def test_values_are_the_same_with_64_bits(make):
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == b.dtype == np.float32
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("setting", [None, "tensorfloat32", "bfloat16"])
+def test_matrices_are_multiplied_in_full_precision(setting):
+    """In the program that a GPU would get, projections and the physics of all domains included."""
+    env, params = metaenvs.make("RandomProjection-v0")
+    key = jax.random.key(0)
+    _, state = jax.eval_shape(env.reset, key, params)
+
+    def both(key, state, action):
+        return env.reset(key, params), env.step(key, state, action, params)
+
+    batch = jax.vmap(both, (0, None, None))
+    with jax.default_matmul_precision(setting):
+        action = jax.ShapeDtypeStruct((env.action_size,), "float32")
+        lowered = jax.jit(batch).lower(jax.random.split(key, 2), state, action)
+    found = re.findall(r"dot_general.*?precision = \[(\w+), (\w+)\]", lowered.as_text())
+    assert len(found) > 10
+    assert set(found) == {("HIGHEST", "HIGHEST")}
+
+
+def test_rank_promotion_does_not_reach_inside():
+    with jax.numpy_rank_promotion("raise"):
+        env, params = metaenvs.make("RandomProjection-v0")
+        _, state = jax.eval_shape(env.reset, jax.random.key(0), params)
+        action = jax.ShapeDtypeStruct((env.action_size,), "float32")
+        jax.eval_shape(env.step, jax.random.key(0), state, action, params)
