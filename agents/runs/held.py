@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 import metaenvs
+from metaenvs import dispatch
 
 
 class Held(struct.PyTreeNode):
@@ -53,10 +54,24 @@ class Held(struct.PyTreeNode):
             obs = obs.at[:, self.reward_at].set(reward)
             reward = jnp.where(decides, 0.0, reward)
 
+        def decide(_, *inputs):
+            return self.policy.act(*inputs)
+
+        # Where nobody decides the policy is not asked. Those who do mostly do so together.
+        new_memory, new_action = dispatch.update_where(
+            decides.any(),
+            decide,
+            (memory, action),
+            memory,
+            obs,
+            reset,
+            key,
+            block=lambda size: size,
+        )
+
         def choose(new, old):
             return jnp.where(decides.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
 
-        new_memory, new_action = self.policy.act(memory, obs, reset, key)
         memory = jax.tree.map(choose, new_memory, memory)
         action = choose(new_action, action)
         return (memory, action, jnp.where(decides, 1, steps + 1), reward), action
