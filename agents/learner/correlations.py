@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from agents.learner import identification
+from agents.sequence_models.base import wipe
 
 MEANS = (0.5, 0.8, 0.95, 0.99)
 """Decays, per decision, of the running means of observations."""
@@ -109,7 +110,7 @@ def step(
     """
     o, a = layout.obs, layout.action
     x, action, reward = obs[:, :o], obs[:, o : o + a], obs[:, o + a]
-    seen = jax.tree.map(lambda s: jnp.where(reset.reshape(-1, *(1,) * (s.ndim - 1)), 0, s), seen)
+    seen = wipe(seen, reset)
     first = (seen.length == 0)[:, None]
     last = jnp.where(first, x, seen.last)
     means = jnp.where(first[..., None], x[:, None], seen.means)

@@ -1,7 +1,7 @@
 """Params of an environment as a run's settings change them, refused where they cannot be meant."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,29 +27,34 @@ def replaced(env: Any, params: Any, values: Mapping[str, float], env_id: str) ->
         if field.metadata.get("pytree_node", True)
         and jax.tree_util.all_leaves([getattr(params, field.name)])
     }
-    new = {}
+    new: dict[str, Any] = {}
     tasks = getattr(env, "task_names", ())
     for name, value in values.items():
-        what = f"env_params.{name} of {env_id}"
-        parameter, dot, task = name.partition(".")
+        parameter, dot, _ = name.partition(".")
         if parameter not in numbers:
             raise errors.unknown(parameter, numbers, f"parameter of {env_id}")
-        if not dot:
-            new[parameter] = _as(numbers[parameter], value, what)
-            continue
-        old = np.asarray(new.get(parameter, numbers[parameter]))
-        if not tasks or old.shape != (len(tasks),):
-            raise ValueError(f"{what}: {parameter} does not hold one number for each task")
-        if task not in tasks:
-            raise errors.unknown(task, tasks, f"task of {env_id}")
-        place = tasks.index(task)
-        old = old.copy()
-        old[place] = _as(old[place], value, what)
-        new[parameter] = jnp.asarray(old)
+        old = new.get(parameter, numbers[parameter])
+        new[parameter] = (
+            _of_task(old, tasks, name, value, env_id)
+            if dot
+            else _as(old, value, f"env_params.{name} of {env_id}")
+        )
     params = dataclasses.replace(params, **new)
     if hasattr(env, "check_params"):
         env.check_params(params)
     return params
+
+
+def _of_task(old: Any, tasks: Sequence[str], name: str, value: float, env_id: str) -> jax.Array:
+    """`old [n_tasks]` with `value` for the task in `name`, which is `parameter.task`."""
+    what = f"env_params.{name} of {env_id}"
+    parameter, _, task = name.partition(".")
+    if not tasks or np.shape(old) != (len(tasks),):
+        raise ValueError(f"{what}: {parameter} does not hold one number for each task")
+    if task not in tasks:
+        raise errors.unknown(task, tasks, f"task of {env_id}")
+    place = tasks.index(task)
+    return jnp.asarray(old).at[place].set(_as(old[place], value, what))
 
 
 def _as(default: Any, value: float, what: str) -> Any:

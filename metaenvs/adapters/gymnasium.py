@@ -129,7 +129,7 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         self._keys: jax.Array | None = None
         self._states: Any = None
         # In mode NEXT_STEP: where the last step ended a trial, and what the next one starts with.
-        self._over = np.zeros(num_envs, bool)
+        self._over: Any = None
         self._first: Any = None
 
     def reset(
@@ -147,7 +147,7 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         generators = [seeding.np_random(s)[0] for s in self._seeds(seed)]
         starts = jax.numpy.stack([_key(generator) for generator in generators])
         self._keys, obs, self._states = stateful.reset_all(self._env, starts, self._params)
-        self._over = np.zeros(self.num_envs, bool)
+        self._over, self._first = np.zeros(self.num_envs, bool), obs
         return self._batch(obs), {}
 
     def _seeds(self, seed: Any) -> list[int]:
@@ -188,7 +188,6 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
         reward, terminated, truncated = (np.array(x) for x in results)
         if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
             return self._batch(obs), reward, terminated, truncated, self._infos(info)
-
         starts = self._over
         if starts.any():  # these have been reset already, and take no step
             after = self._keys, self._states
@@ -196,7 +195,7 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
             for x in (reward, terminated, truncated):
                 x[starts] = 0
         self._over = terminated | truncated
-        seen = np.where(_column(starts, obs), self._first, obs) if starts.any() else obs
+        seen = np.where(_column(starts, obs), self._first, obs)
         last = np.where(_column(self._over, obs), info["final_observation"], seen)
         self._first = obs
         return self._batch(last), reward, terminated, truncated, self._of_envs(~starts, info)
