@@ -181,14 +181,15 @@ class Checkpoints:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """What orbax raises, each of its threads also logs, with a traceback: some at once, and what
-    nobody waited for whenever it is forgotten."""
+    """What orbax raises, each of its threads also logs, with a traceback: some at once, some when
+    the error has long been raised, and what nobody waited for whenever it is forgotten."""
     logger = logging.getLogger("absl")
     logger.addFilter(_nothing)
     try:
         yield
     except Exception:
         logging.getLogger("asyncio").addFilter(_not_forgotten)
+        logger.addFilter(_not_of_thread)
         raise
     finally:
         logger.removeFilter(_nothing)
@@ -196,6 +197,10 @@ def _unlogged() -> Iterator[None]:
 
 def _nothing(record: logging.LogRecord) -> bool:
     return False
+
+
+def _not_of_thread(record: logging.LogRecord) -> bool:
+    return "_SignalingThread" not in record.getMessage()
 
 
 def _not_forgotten(record: logging.LogRecord) -> bool:
