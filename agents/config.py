@@ -114,6 +114,9 @@ class PPOConfig:
     """Divide rewards by the spread of their discounted sums so far in training."""
     reward_scale: float = 0.05
     """Rewards are multiplied by it before returns are formed, so that values are near 1."""
+    scale_values: bool = _later(False)
+    """Learn the value in units of each task's own spread of returns, so that tasks that pay
+    little are told apart as well as those that pay much (`agents.learner.moments.TaskScale`)."""
     privileged_critic: bool = _later(False)
     """Show the value, and only it, what the agent has to find out: the task, its true
     observation, the action's projection and the time (`agents.learner.privileged`)."""

@@ -39,6 +39,61 @@ class Moments(struct.PyTreeNode):
         return jnp.clip(z, -limit, limit)
 
 
+class TaskScale(struct.PyTreeNode):
+    """Mean and spread of K tasks' value targets of late: the units a value is learned in.
+
+    Tasks that pay little have small values; next to those of tasks that pay much, an error that
+    is all of theirs counts for nothing, and a value learned in units of rewards does not see them.
+    Follows the targets slowly, so that the network can follow the units.
+
+    Source: Hessel et al. 2019 (PopArt, arXiv 1809.04474), whose correction of the output layer
+    at each change of the units is left out: changes are small.
+
+    Attributes:
+        seen: `[K]` rollouts with the task, each counted once.
+        mean, variance: `[K]`; 0 and 1 at first.
+    """
+
+    seen: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+
+    RATE = 0.05
+    """Weight of a rollout's targets, after the first few."""
+    LEAST = 0.02
+    """A task's targets are taken to spread at least so much: where nothing is paid, noise must
+    not become all."""
+
+    @classmethod
+    def of_tasks(cls, tasks: int, learned: bool = False) -> "TaskScale":
+        """Nothing seen yet. A value that was `learned` in units of rewards before is left in
+        them at first, and taken out of them slowly."""
+        seen = 1 / cls.RATE if learned else 0.0
+        return cls(jnp.full(tasks, seen, jnp.float32), jnp.zeros(tasks), jnp.ones(tasks))
+
+    def updated(self, target: jax.Array, task_id: jax.Array) -> "TaskScale":
+        """After a rollout's targets `[T, B]`, in units of rewards, of tasks `task_id [T, B]`."""
+        member = jax.nn.one_hot(task_id, self.seen.size)
+        count = member.sum((0, 1))
+        mean = jnp.einsum("tb,tbk->k", target, member) / jnp.maximum(count, 1.0)
+        squares = jnp.einsum("tb,tbk->k", (target - mean[task_id]) ** 2, member)
+        variance = jnp.maximum(squares / jnp.maximum(count, 1.0), self.LEAST**2)
+        rate = jnp.where(count > 0, jnp.maximum(self.RATE, 1 / (self.seen + 1)), 0.0)
+        return TaskScale(
+            self.seen + (count > 0),
+            self.mean + rate * (mean - self.mean),
+            self.variance + rate * (variance - self.variance),
+        )
+
+    def to_rewards(self, value: jax.Array, task_id: jax.Array) -> jax.Array:
+        """A value `[...]` in these units, in units of rewards; `task_id [...]`."""
+        return self.mean[task_id] + jnp.sqrt(self.variance)[task_id] * value
+
+    def from_rewards(self, target: jax.Array, task_id: jax.Array) -> jax.Array:
+        """Inverse of `to_rewards`."""
+        return (target - self.mean[task_id]) / jnp.sqrt(self.variance)[task_id]
+
+
 class RewardScale(struct.PyTreeNode):
     """The spread of the discounted sum of rewards so far, by which rewards are divided.
 

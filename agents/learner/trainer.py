@@ -13,7 +13,7 @@ from flax import struct
 from agents.config import TrainConfig
 from agents.learner import environments, networks, optimiser, parallel, ppo, privileged
 from agents.learner.correlations import Layout
-from agents.learner.moments import RewardScale
+from agents.learner.moments import RewardScale, TaskScale
 from agents.learner.rollout import Loop, collect, cut, join
 from metaenvs import RandomProjection, keys
 from metaenvs.trial import OBSERVE
@@ -28,6 +28,7 @@ class TrainState(struct.PyTreeNode):
         reset: `[B]` whether the memory is to be emptied before `obs` is read.
         carry: memories, `[B, ...]`.
         reward_scale: of rewards, if they are normalised; else None.
+        value_scale: of values, if they are learned in each task's own units; else None.
         rate: factor on the learning rate, if the updates' KL decides it; else None.
         key: data of the seed's key.
         update: updates done. The randomness of an update is drawn from the key and
@@ -41,6 +42,7 @@ class TrainState(struct.PyTreeNode):
     reset: jax.Array
     carry: Any
     reward_scale: RewardScale | None
+    value_scale: TaskScale | None
     rate: jax.Array | None
     key: jax.Array
     update: jax.Array
@@ -107,6 +109,12 @@ class Trainer:
             }
         )
 
+    def started(self, state: TrainState, agent: dict[str, Any]) -> TrainState:
+        """A state before the first update, with what an agent acts by in place of its own."""
+        if state.value_scale is not None:
+            state = state.replace(value_scale=TaskScale.of_tasks(self._tasks, learned=True))
+        return state.replace(**agent)
+
     def init(self) -> TrainState:
         """The state before the first update."""
         return self.init_from(keys.key(self.config.seed))
@@ -131,6 +139,7 @@ class Trainer:
             reset=reset,
             carry=carry,
             reward_scale=RewardScale.of_envs(envs) if self.config.ppo.normalise_rewards else None,
+            value_scale=TaskScale.of_tasks(self._tasks) if self.config.ppo.scale_values else None,
             rate=None if self.config.ppo.target_kl is None else jnp.ones(()),
             key=jax.random.key_data(key),
             update=jnp.zeros((), jnp.int32),
@@ -149,11 +158,15 @@ class Trainer:
         advantage, target = ppo.gae(
             rollout, last_value, self.config.ppo.gamma, self.config.ppo.gae_lambda
         )
-        advantage = ppo.normalise(advantage, episodes["task_id"], len(self.env.task_names))
+        advantage = ppo.normalise(advantage, episodes["task_id"], self._tasks)
+        residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
+        value_scale = state.value_scale
+        if value_scale is not None:
+            value_scale = value_scale.updated(target, episodes["task_id"])
+            target = value_scale.from_rewards(target, episodes["task_id"])
         sequences = cut((rollout, advantage, target), self.segment), join(carries)
         params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
         rate = optimiser.adapted(state.rate, metrics["approx_kl"], self.config.ppo.target_kl)
-        residual = jnp.var(target - rollout.value) / (jnp.var(target) + 1e-8)
         metrics["explained_variance"] = 1.0 - residual
         metrics["param_norm"] = optax.tree.norm(params["params"])
         metrics |= self._returns(episodes)
@@ -163,10 +176,18 @@ class Trainer:
         # Only now: the gradients are those of the policy that acted.
         params = networks.seen(params, rollout.obs, rollout.privileged)
         state = state.replace(
-            params=params, opt_state=opt_state, rate=rate, update=state.update + 1
+            params=params,
+            opt_state=opt_state,
+            value_scale=value_scale,
+            rate=rate,
+            update=state.update + 1,
         )
         state = jax.lax.with_sharding_constraint(state, self.places(state))
         return state, jax.lax.with_sharding_constraint(metrics, parallel.same(self.mesh))
+
+    @property
+    def _tasks(self) -> int:
+        return len(self.env.task_names)
 
     @property
     def trained_tasks(self) -> tuple[str, ...]:
@@ -206,7 +227,13 @@ class Trainer:
     def _value(self, state: TrainState):
         constants = self.network.apply(state.params, method="step_constants")
         shown = self._privileged and self._privileged(state.env_state, state.obs, False)
-        return self._act(state.params, constants, state.carry, state.obs, state.reset, shown)[2]
+        value = self._act(state.params, constants, state.carry, state.obs, state.reset, shown)[2]
+        if state.value_scale is None:
+            return value
+        task_id = jnp.zeros(value.shape, jnp.int32)
+        if self._tasks > 1:
+            task_id = state.env_state.task_id
+        return state.value_scale.to_rewards(value, task_id)
 
     def _act(self, params, constants, carry, obs, reset, shown):
         out: Any = self.network.apply(params, constants, carry, obs, reset, shown, method="step")
@@ -229,6 +256,12 @@ class Trainer:
             act, step_env, loop, key, self.rollout_length, self.segment, self._privileged
         )
         state = state.replace(**loop._asdict())
+        if state.value_scale is not None:
+            to_rewards = partial(state.value_scale.to_rewards, task_id=episodes["task_id"])
+            rollout = rollout.replace(
+                value=to_rewards(rollout.value),
+                final_value=jnp.where(rollout.truncated, to_rewards(rollout.final_value), 0.0),
+            )
         state, reward = self._scaled(state, rollout)
         return state, carries, rollout.replace(reward=reward), episodes
 
@@ -244,7 +277,7 @@ class Trainer:
     def _returns(self, episodes: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Sum and number `[n_tasks, episodes_per_trial]` of the returns of ended episodes."""
         over = episodes["episode_over"]
-        shape = (len(self.env.task_names), self.episodes_per_trial)
+        shape = (self._tasks, self.episodes_per_trial)
         where = (episodes["task_id"], episodes["episode_index"])
         zeros = jnp.zeros(shape)
         return {
