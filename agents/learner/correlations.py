@@ -28,6 +28,11 @@ REWARD = 0.99
 """Decay of the correlation of rewards with observations."""
 VECTORS = 2 + len(MEANS) + 1
 """Of the observation space: the present one, the last, the running means, the reward's."""
+USUAL, LONGEST = 0.4, 1.0
+"""With a model: the length of a direction that is as long as it usually is in its trial, and the
+length at which it is cut."""
+FORGET = 0.02
+"""Weight of a decision in what is usual, after the first few."""
 MODEL_DIRECTIONS = 7 + 2 * 3 + 1
 """Of the action space, by the model of the dynamics: along seven vectors at once, along three of
 them later, and what pays by itself."""
@@ -37,7 +42,9 @@ class Layout(NamedTuple):
     """Of an observation `[projected (obs), previous action (action), reward, episode flag]`.
 
     With `model` the features have those of a linear model of the dynamics too
-    (`agents.learner.identification`).
+    (`agents.learner.identification`), and a direction is as long as it is beside its usual length
+    in the trial. To act by a fixed share of it is then a linear feedback, which fades out as what
+    it answers to does; without, all directions have length 1.
     """
 
     obs: int
@@ -74,6 +81,8 @@ class Correlations(NamedTuple):
         reward: `[B, obs]` correlation of reward and observation.
         effects: `[B, len(EFFECTS), obs, action]` correlation of change and action.
         length: `[B]` observations seen.
+        squares: `[B, directions - 1]` running means of the directions' squared lengths; empty
+            without a model.
         model: of the dynamics; empty without.
     """
 
@@ -82,6 +91,7 @@ class Correlations(NamedTuple):
     reward: jax.Array
     effects: jax.Array
     length: jax.Array
+    squares: jax.Array | tuple[()] = ()
     model: identification.Model | tuple[()] = ()
 
 
@@ -94,6 +104,7 @@ def empty(layout: Layout, batch: int) -> Correlations:
         jnp.zeros((batch, o)),
         jnp.zeros((batch, len(EFFECTS), o, a)),
         jnp.zeros(batch),
+        jnp.zeros((batch, layout.directions - 1)) if layout.model else (),
         identification.empty(o, a, batch) if layout.model else (),
     )
 
@@ -133,18 +144,28 @@ def step(
         directions = jnp.concatenate([directions, found], axis=1)
     row, column = jnp.triu_indices(layout.vectors)
     products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
-    lengths = jnp.sqrt(jnp.sum(directions**2, axis=-1) + 1e-6)
-    directions /= lengths[..., None]
+    square, squares = jnp.sum(directions**2, axis=-1), seen.squares
+    if layout.model:
+        rate = jnp.maximum(1 / (seen.length[:, None] + 1), FORGET)
+        squares += rate * (square - squares)
+        directions *= USUAL / jnp.sqrt(squares + 1e-8)[..., None]
+        long = jnp.sqrt(jnp.sum(directions**2, axis=-1, keepdims=True) + 1e-8)
+        directions *= jnp.minimum(1.0, LONGEST / long)
+        size = jnp.log(squares + 1e-6)
+    else:
+        lengths = jnp.sqrt(square + 1e-6)
+        directions /= lengths[..., None]
+        size = jnp.log(lengths)
     along = jnp.einsum("bda,ba->bd", directions, action)
     features = (
         jnp.sign(products) * jnp.log1p(jnp.abs(products)),
-        jnp.log(lengths),
+        size,
         along,
         jnp.log1p(seen.length)[:, None],
         directions.reshape(len(x), -1),
     )
     means = _mixed(MEANS, means, x[:, None])
-    seen = Correlations(x, means, correlated, effects, seen.length + 1, model)
+    seen = Correlations(x, means, correlated, effects, seen.length + 1, squares, model)
     return seen, jnp.concatenate(features, axis=1)
 
 

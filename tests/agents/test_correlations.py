@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.learner import correlations
-from agents.learner.correlations import EFFECTS, MEANS, Layout
+from agents.learner.correlations import EFFECTS, FORGET, LONGEST, MEANS, USUAL, Layout
 from metaenvs.projections.orthogonal import haar
 
 LAYOUT = Layout(obs=6, action=2)
@@ -95,3 +95,25 @@ def test_a_reset_forgets_and_an_episodes_start_is_no_effect(trial):
     lengths = sense(jumps, action, starts=starts)[5, :, pairs]
     assert (lengths < jnp.log(100 * jnp.sqrt(6.0) * 30)).all()
     assert (sense(jumps, action)[5, :, pairs] > lengths + 1).all()
+
+
+def test_with_a_model_a_direction_is_as_long_as_it_is_beside_its_usual_length(trial):
+    x, action = trial
+    # It fades out at the end.
+    x = x * jnp.where(jnp.arange(T) < T - 2, 1.0, 0.05)[:, None, None]
+    shown = sense(x, action), sense(x, action, layout=WITH_MODEL)
+    plain, scaled = (np.asarray(features[:, 0], np.float64) for features in shown)
+    first = LAYOUT.products
+    direction, of_model = (
+        features[:, -(layout.directions - 1) * 2 :][:, :2]
+        for layout, features in ((LAYOUT, plain), (WITH_MODEL, scaled))
+    )
+    square, longest = 0.0, 0.0
+    for t in range(T):
+        length = np.exp(plain[t, first])
+        square += max(1 / (t + 1), FORGET) * (length**2 - square)
+        if t:  # before, nothing has had an effect
+            expected = min(USUAL * length / np.sqrt(square), LONGEST)
+            np.testing.assert_allclose(of_model[t], expected * direction[t], atol=2e-3)
+            longest = max(longest, expected)
+    assert longest > USUAL and np.linalg.norm(of_model[-1]) < USUAL / 2
