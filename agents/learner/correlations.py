@@ -145,7 +145,7 @@ def step(
     row, column = jnp.triu_indices(layout.vectors)
     products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
     square, squares = jnp.sum(directions**2, axis=-1), seen.squares
-    if layout.model:
+    if not isinstance(squares, tuple):
         rate = jnp.maximum(1 / (seen.length[:, None] + 1), FORGET)
         squares += rate * (square - squares)
         directions *= USUAL / jnp.sqrt(squares + 1e-8)[..., None]
