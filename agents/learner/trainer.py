@@ -109,9 +109,10 @@ class Trainer:
             }
         )
 
-    def started(self, state: TrainState, agent: dict[str, Any]) -> TrainState:
-        """A state before the first update, with what an agent acts by in place of its own."""
-        if state.value_scale is not None:
+    def started(self, state: TrainState, agent: dict[str, Any], config: TrainConfig) -> TrainState:
+        """A state before the first update, with what an agent acts by, which was trained by
+        `config`, in place of its own."""
+        if state.value_scale is not None and not config.ppo.scale_values:
             state = state.replace(value_scale=TaskScale.of_tasks(self._tasks, learned=True))
         return state.replace(**agent)
 

@@ -166,7 +166,7 @@ def _begin(runs: Sequence[RunFolder], seeds: Seeds, start: Saved | None) -> tupl
             raise ValueError(f"init_from={wanted!r}: give the agent as start")
         agent = start.restore_agent(shapes.agent())[1]
         return 0, seeds.join(
-            [seeds.trainer.started(each, agent) for each in seeds.split(seeds.init())]
+            [seeds.trainer.started(each, agent, start.config) for each in seeds.split(seeds.init())]
         )
     return done, seeds.join([checkpoints.restore(shapes, done)[1] for checkpoints in several])
 

@@ -20,6 +20,7 @@ CONFIG = TrainConfig(
     model=ModelConfig(layers=1, width=8, encoder=(8,), head=(8,)),
     ppo=PPOConfig(minibatches=2, epochs=1, scale_values=True),
 )
+OFF = dataclasses.replace(CONFIG, ppo=dataclasses.replace(CONFIG.ppo, scale_values=False))
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,10 @@ def test_a_rollouts_values_are_in_units_of_rewards(trainer):
 
 
 def test_an_agent_to_start_from_keeps_its_units_at_first(trainer):
-    agent = trainer.init_from(jax.random.key(5)).agent()
-    state = trainer.started(trainer.init(), jax.tree.map(jnp.copy, agent))
+    agent = jax.tree.map(jnp.copy, trainer.init_from(jax.random.key(5)).agent())
+    same = trainer.started(trainer.init(), agent, CONFIG)
+    assert same.value_scale.seen[0] == 0  # at once in the targets' units, as it was before
+    state = trainer.started(trainer.init(), agent, OFF)
     target_seen = float(state.value_scale.seen[0])
     state, metrics = trainer.update(state)
     assert np.isfinite(metrics["loss"]) and state.value_scale.seen[0] == target_seen + 1
@@ -90,6 +93,5 @@ def test_an_agent_to_start_from_keeps_its_units_at_first(trainer):
 
 
 def test_it_is_off_where_nothing_is_said():
-    off = dataclasses.replace(CONFIG, ppo=dataclasses.replace(CONFIG.ppo, scale_values=False))
-    assert Trainer(off).state_shapes().value_scale is None
+    assert Trainer(OFF).state_shapes().value_scale is None
     assert PPOConfig().scale_values is False
