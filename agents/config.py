@@ -210,16 +210,19 @@ _IN_CONTEXT = TrainConfig(
         normalise_observations=True,
         lag=True,
         correlations=True,
+        identification=True,
     ),
     ppo=PPOConfig(
         learning_rate=1e-3,
         gamma=0.98,
         gae_lambda=0.9,
+        value_coef=0.1,
         entropy_coef=0.003,
         entropy_floor=0.0,
         epochs=2,
         minibatches=8,
         reward_scale=0.02,
+        scale_values=True,
         privileged_critic=True,
         reconstruction_coef=0.5,
         target_kl=0.02,
@@ -254,8 +257,17 @@ PRESETS: dict[str, TrainConfig] = {
             steps=4_000_000,
             envs=64,
             checkpoint_every=10,
-            model=dataclasses.replace(_IN_CONTEXT.model, width=64, encoder=(64,), head=(64,)),
-            ppo=dataclasses.replace(_IN_CONTEXT.ppo, learning_rate=1.5e-3, epochs=4, minibatches=4),
+            model=dataclasses.replace(
+                _IN_CONTEXT.model, width=64, encoder=(64,), head=(64,), identification=False
+            ),
+            ppo=dataclasses.replace(
+                _IN_CONTEXT.ppo,
+                learning_rate=1.5e-3,
+                epochs=4,
+                minibatches=4,
+                value_coef=0.5,
+                scale_values=False,
+            ),
         ),
         # Lu et al. 2023, appendix: sizes, learning rate, discount, rollout and environments.
         # Their algorithm is Muesli; the settings of PPO are ours.
