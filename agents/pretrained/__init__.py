@@ -2,6 +2,7 @@
 
 config.json    settings of the training run
 params.npz     the network's parameters, by their dotted names
+extended.json  budgets that the run had before it was given more steps, if it was
 card.md        what it was trained on, how long, how it scores, and with which versions
 files.sha256   sums of the other files (`sha256sum -c files.sha256` checks them)
 

@@ -19,7 +19,7 @@ from agents import pretrained
 from agents.config import TrainConfig
 from agents.failures import RunError
 from agents.learner.trainer import Trainer
-from agents.runs import sums
+from agents.runs import run_folder, sums
 from agents.runs.run_folder import RunFolder
 from agents.trees import by_name
 from metaenvs.statistics import Interval
@@ -46,6 +46,8 @@ def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
     unfinished.mkdir(parents=True)
     (unfinished / "config.json").write_text(configs.to_json(run.config))
     np.savez(unfinished / "params.npz", update=update, **arrays)  # type: ignore[arg-type]
+    if run_folder.extended(run.path):
+        shutil.copy(run.path / run_folder.EXTENDED, unfinished)
     (unfinished / "card.md").write_text(card(name, run, trainer, update, arrays, result))
     sums.write(unfinished)
     unfinished.rename(folder)
@@ -106,6 +108,9 @@ def _training(config: TrainConfig, steps: int, result: dict[str, Any]) -> str:
     if config.init_from is not None:
         frames = result["agent"].get("frames", steps)
         text += f", from the parameters of `{config.init_from}`: with its training {frames:,} steps"
+    before = result["agent"].get("extended_from")
+    if before:
+        text += f", extended after {', '.join(f'{n:,}' for n in before)} steps"
     return text
 
 

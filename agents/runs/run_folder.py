@@ -28,6 +28,8 @@ from agents.runs.lock import Lock
 from agents.screen.console import console
 from metaenvs import files
 
+EXTENDED = "extended.json"
+
 
 class RunFolder:
     """A run on disk: its `config` and its `checkpoints`. Use `create`, `resume` or `open`.
@@ -219,7 +221,7 @@ def _extend(path: Path, there: TrainConfig, config: TrainConfig) -> None:
             )
         before = extended(path)
         if before[-1:] != [there.steps]:  # else it was killed here before
-            files.write_text(path / "extended.json", json.dumps([*before, there.steps]) + "\n")
+            files.write_text(path / EXTENDED, json.dumps([*before, there.steps]) + "\n")
         (path / "summary.json").unlink()
         files.write_text(path / "config.json", configs.to_json(config))
     console.print(
@@ -231,7 +233,7 @@ def _extend(path: Path, there: TrainConfig, config: TrainConfig) -> None:
 
 def extended(path: Path) -> list[int]:
     """The budgets, in steps, that a run had ended with before it was given more."""
-    file = path / "extended.json"
+    file = path / EXTENDED
     return json.loads(file.read_text()) if file.exists() else []
 
 

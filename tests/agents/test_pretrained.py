@@ -1,6 +1,8 @@
 """Agents that come with the package: made of a run, they act as it did, or say why not."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.failures import RunError
 from agents.pretrained import PretrainedAgent
 from agents.pretrained.export import export
-from agents.runs import evaluate, loop
+from agents.runs import evaluate, loop, run_folder
 from agents.runs.run_folder import RunFolder
 from agents.trees import by_name
 from metaenvs import evaluation
@@ -77,6 +79,19 @@ def test_its_card_says_what_it_is(published):
     card = (published / "card.md").read_text()
     for text in ("S5 agent of 1 layers x 8", "128 steps, seed 0", "`small`", "stateless_cartpole"):
         assert text in card
+
+
+def test_it_says_that_its_run_was_extended(run, tmp_path, monkeypatch):
+    longer = tmp_path / "longer"
+    shutil.copytree(run.path, longer)
+    (longer / "extended.json").write_text("[64]\n")
+    result = json.loads((longer / "evaluation.json").read_text())
+    result["agent"]["extended_from"] = [64]
+    (longer / "evaluation.json").write_text(json.dumps(result))
+    published = export(RunFolder.open(longer), "longer-v0", tmp_path)
+    assert "extended after 64 steps" in (published / "card.md").read_text()
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    assert run_folder.extended(PretrainedAgent("longer-v0").path) == [64]
 
 
 def test_damaged_files_are_refused(published):
