@@ -44,6 +44,7 @@ REFERENCE = Ours("S5", "recurrent PPO, 2 layers x 64", MAIN, "s5")
 """Whose file random actions and experts are read from."""
 
 OURS = (
+    Ours("S5, in context, with a model", "docs/adaptation.md", IN_CONTEXT, "s5_model"),
     Ours("S5, in context", "docs/adaptation.md", IN_CONTEXT, "s5"),
     Ours("S5, longer", "recurrent PPO, 2 layers x 64", LONG, "layers2"),
     REFERENCE,
