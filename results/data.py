@@ -24,6 +24,7 @@ LONG = "random-projection-v0-long"
 STOPPED = "random-projection-v0-stopped"
 DYNAMICS = "random-projection-dynamics-v0"
 IN_CONTEXT = "random-projection-v0-in-context"
+WITH_MODEL = "random-projection-v0-in-context-model"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 
