@@ -1,5 +1,7 @@
 """Running means and variances, for inputs and rewards of unknown scale."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -39,6 +41,24 @@ class Moments(struct.PyTreeNode):
         return jnp.clip(z, -limit, limit)
 
 
+class ByTask(NamedTuple):
+    """Of K tasks in a batch, `[K]` each: how often, mean and variance; 0 of absent ones."""
+
+    elements: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+
+
+def by_task(x: jax.Array, task_id: jax.Array, n_tasks: int) -> ByTask:
+    """Moments of `x [T, B]` within each task of `task_id [T, B]`."""
+    member = jax.nn.one_hot(task_id, n_tasks)
+    count = member.sum((0, 1))
+    least = jnp.maximum(count, 1.0)
+    mean = jnp.einsum("tb,tbk->k", x, member) / least
+    variance = jnp.einsum("tb,tbk->k", (x - mean[task_id]) ** 2, member) / least
+    return ByTask(count, mean, variance)
+
+
 class TaskScale(struct.PyTreeNode):
     """Mean and spread of K tasks' value targets of late: the units a value is learned in.
 
@@ -73,11 +93,8 @@ class TaskScale(struct.PyTreeNode):
 
     def updated(self, target: jax.Array, task_id: jax.Array) -> "TaskScale":
         """After a rollout's targets `[T, B]`, in units of rewards, of tasks `task_id [T, B]`."""
-        member = jax.nn.one_hot(task_id, self.seen.size)
-        count = member.sum((0, 1))
-        mean = jnp.einsum("tb,tbk->k", target, member) / jnp.maximum(count, 1.0)
-        squares = jnp.einsum("tb,tbk->k", (target - mean[task_id]) ** 2, member)
-        variance = jnp.maximum(squares / jnp.maximum(count, 1.0), self.LEAST**2)
+        count, mean, variance = by_task(target, task_id, self.seen.size)
+        variance = jnp.maximum(variance, self.LEAST**2)
         rate = jnp.where(count > 0, jnp.maximum(self.RATE, 1 / (self.seen + 1)), 0.0)
         return TaskScale(
             self.seen + (count > 0),

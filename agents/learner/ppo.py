@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from agents.config import PPOConfig
+from agents.learner.moments import by_task
 
 
 class Rollout(struct.PyTreeNode):
@@ -111,15 +112,11 @@ def normalise(advantage: jax.Array, task_id: jax.Array, n_tasks: int) -> jax.Arr
     """Mean 0 and variance 1 within each task of the batch, `[T, B]`.
 
     Returns of different tasks differ by orders of magnitude; normalised together, the
-    task that pays most would have the gradient to itself. Task ids are used here only:
-    the agent does not see them.
+    task that pays most would have the gradient to itself. Task ids are used in training
+    only: the agent does not see them.
     """
-    member = jax.nn.one_hot(task_id, n_tasks)
-    count = jnp.maximum(member.sum((0, 1)), 1.0)
-    mean = jnp.einsum("tb,tbk->k", advantage, member) / count
-    centred = advantage - mean[task_id]
-    variance = jnp.einsum("tb,tbk->k", centred**2, member) / count
-    return centred / (jnp.sqrt(variance)[task_id] + 1e-8)
+    of = by_task(advantage, task_id, n_tasks)
+    return (advantage - of.mean[task_id]) / (jnp.sqrt(of.variance)[task_id] + 1e-8)
 
 
 def minibatches(key: jax.Array, n: int, count: int) -> jax.Array:
