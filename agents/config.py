@@ -76,6 +76,8 @@ class ModelConfig(MemoryOptions):
     identification: bool = _later(False)
     """Beside the correlations, a linear model of the trial's dynamics that is fitted as the trial
     goes on (`agents.learner.identification`)."""
+    local_model: bool = _later(False)
+    """Beside that model, one of the present surroundings (`agents.learner.local_model`)."""
 
 
 @dataclasses.dataclass(frozen=True)

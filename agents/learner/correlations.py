@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.learner import identification
+from agents.learner import identification, local_model
 from agents.sequence_models.base import wipe
 
 MEANS = (0.5, 0.8, 0.95, 0.99)
@@ -34,7 +34,7 @@ length at which it is cut."""
 FORGET = 0.02
 """Weight of a decision in what is usual, after the first few."""
 MODEL_DIRECTIONS = 7 + 2 * 3 + 1
-"""Of the action space, by the model of the dynamics: along seven vectors at once, along three of
+"""Of the action space, by a model of the dynamics: along seven vectors at once, along three of
 them later, and what pays by itself."""
 
 
@@ -45,21 +45,31 @@ class Layout(NamedTuple):
     (`agents.learner.identification`), and a direction is as long as it is beside its usual length
     in the trial. To act by a fixed share of it is then a linear feedback, which fades out as what
     it answers to does; without, all directions have length 1.
+
+    With `local_model` there are the directions by a model of the present surroundings as well
+    (`agents.learner.local_model`), and the features have the inner products of both models' directions:
+    whether one asks for what another does.
     """
 
     obs: int
     action: int
     model: bool = False
+    local_model: bool = False
 
     @property
     def vectors(self) -> int:
         """Of the observation space: `VECTORS`, and the model's."""
-        return VECTORS + (identification.VECTORS if self.model else 0)
+        return VECTORS + (identification.VECTORS if self.model else 0) + self.local_model
+
+    @property
+    def by_model(self) -> int:
+        """Directions by models of the dynamics."""
+        return (self.model + self.local_model) * MODEL_DIRECTIONS
 
     @property
     def directions(self) -> int:
         """Of the action space: an effect's for every vector, the model's, and the last action."""
-        return len(EFFECTS) * VECTORS + (MODEL_DIRECTIONS if self.model else 0) + 1
+        return len(EFFECTS) * VECTORS + self.by_model + 1
 
     @property
     def products(self) -> int:
@@ -69,7 +79,8 @@ class Layout(NamedTuple):
     @property
     def features(self) -> int:
         """How many numbers `step` gives."""
-        return self.products + (self.directions - 1) * (self.action + 2) + 1
+        agreements = self.by_model * (self.by_model - 1) // 2 if self.local_model else 0
+        return self.products + agreements + (self.directions - 1) * (self.action + 2) + 1
 
 
 class Correlations(NamedTuple):
@@ -84,6 +95,7 @@ class Correlations(NamedTuple):
         squares: `[B, directions - 1]` running means of the directions' squared lengths; empty
             without a model.
         model: of the dynamics; empty without.
+        correction: of the model, for the present surroundings; empty without `local_model`.
     """
 
     last: jax.Array
@@ -93,6 +105,7 @@ class Correlations(NamedTuple):
     length: jax.Array
     squares: jax.Array | tuple[()] = ()
     model: identification.Model | tuple[()] = ()
+    correction: local_model.Correction | tuple[()] = ()
 
 
 def empty(layout: Layout, batch: int) -> Correlations:
@@ -106,6 +119,7 @@ def empty(layout: Layout, batch: int) -> Correlations:
         jnp.zeros(batch),
         jnp.zeros((batch, layout.directions - 1)) if layout.model else (),
         identification.empty(o, a, batch) if layout.model else (),
+        local_model.empty(o, a, batch) if layout.local_model else (),
     )
 
 
@@ -132,16 +146,26 @@ def step(
     correlated = REWARD * seen.reward + (1 - REWARD) * about_mean
     vectors = jnp.concatenate([x[:, None], last[:, None], means, 10 * correlated[:, None]], axis=1)
     directions = jnp.einsum("bvo,bsoa->bsva", vectors, effects).reshape(len(x), -1, a)
-    model = seen.model
-    if isinstance(model, identification.Model):
-        model = identification.update(model, last, action, x, reward, first[:, 0], starts)
+    model, correction = seen.model, seen.correction
+
+    def found(model):
         rises = [model.slope, model.here]
         at_once = [x, last, means[:, 2], means[:, 3], *rises, 10 * correlated]
-        found = identification.directions(
-            model, jnp.stack(at_once, axis=1), jnp.stack([centred, *rises], axis=1)
+        later = [centred, *rises]
+        return identification.directions(
+            model, jnp.stack(at_once, axis=1), jnp.stack(later, axis=1)
         )
+
+    if isinstance(model, identification.Model):
+        model = identification.update(model, last, action, x, reward, first[:, 0], starts)
         vectors = jnp.concatenate([vectors, identification.vectors(model, x)], axis=1)
-        directions = jnp.concatenate([directions, found], axis=1)
+        directions = jnp.concatenate([directions, found(model)], axis=1)
+    if isinstance(correction, local_model.Correction):
+        correction = local_model.update(correction, model, last, action, first[:, 0] | starts)
+        surroundings = correction.of(model)
+        moved = identification.vectors(surroundings, x)[:, :1]
+        vectors = jnp.concatenate([vectors, moved], axis=1)
+        directions = jnp.concatenate([directions, found(surroundings)], axis=1)
     row, column = jnp.triu_indices(layout.vectors)
     products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
     square, squares = jnp.sum(directions**2, axis=-1), seen.squares
@@ -157,7 +181,13 @@ def step(
         directions /= lengths[..., None]
         size = jnp.log(lengths)
     along = jnp.einsum("bda,ba->bd", directions, action)
+    agreements = ()
+    if layout.local_model:
+        ours = directions[:, -layout.by_model :]
+        one, other = jnp.triu_indices(layout.by_model, 1)
+        agreements = (4 * jnp.einsum("bia,bja->bij", ours, ours)[:, one, other],)
     features = (
+        *agreements,
         jnp.sign(products) * jnp.log1p(jnp.abs(products)),
         size,
         along,
@@ -165,7 +195,7 @@ def step(
         directions.reshape(len(x), -1),
     )
     means = _mixed(MEANS, means, x[:, None])
-    seen = Correlations(x, means, correlated, effects, seen.length + 1, squares, model)
+    seen = Correlations(x, means, correlated, effects, seen.length + 1, squares, model, correction)
     return seen, jnp.concatenate(features, axis=1)
 
 

@@ -110,27 +110,31 @@ def update(
         first: `[B]` whether nothing was seen before.
         starts: `[B]` whether x is an episode's first: it and the reward are no consequence.
     """
-    one, counts = jnp.ones((len(x), 1)), ~(first | starts)
-    inputs = jnp.concatenate([last, action, one], axis=1)
+    counts, known = ~(first | starts), inputs(last, action)
     outcome = jnp.concatenate([x - last, reward[:, None]], axis=1)
-    error = outcome - jnp.einsum("bi,bij->bj", inputs, model.weights)
+    error = outcome - jnp.einsum("bi,bij->bj", known, model.weights)
     error = jnp.where(counts[:, None], error, 0.0)
-    spread = jnp.where(_wide(first), PRIOR * jnp.eye(inputs.shape[1]), model.spread)
-    gain, less = _learned(spread, inputs, FORGETTING)
+    spread = jnp.where(_wide(first), PRIOR * jnp.eye(known.shape[1]), model.spread)
+    gain, less = learned(spread, known, FORGETTING)
     weights = model.weights + gain[:, :, None] * error[:, None, :]
     spread = jnp.where(_wide(counts), less / FORGETTING, spread)
 
-    seen, prior = jnp.concatenate([x, one], axis=1), jnp.eye(x.shape[1] + 1)
+    seen, prior = jnp.concatenate([x, jnp.ones((len(x), 1))], axis=1), jnp.eye(x.shape[1] + 1)
     here = jnp.where(counts[:, None], model.reward, 0.0)
     here_spread = jnp.where(_wide(counts), model.reward_spread + WANDER * prior, PRIOR * prior)
-    gain, less = _learned(here_spread, seen, 1.0)
+    gain, less = learned(here_spread, seen, 1.0)
     surprise = reward - jnp.sum(seen * here, axis=1)
     here += gain * jnp.where(counts, surprise, 0.0)[:, None]
     here_spread = jnp.where(_wide(counts), less, here_spread)
     return Model(weights, spread, error, here, here_spread)
 
 
-def _learned(spread: jax.Array, inputs: jax.Array, noise: float) -> tuple[jax.Array, jax.Array]:
+def inputs(last: jax.Array, action: jax.Array) -> jax.Array:
+    """`[B, obs + action + 1]`: what a decision's outcome is a linear function of."""
+    return jnp.concatenate([last, action, jnp.ones((len(last), 1))], axis=1)
+
+
+def learned(spread: jax.Array, inputs: jax.Array, noise: float) -> tuple[jax.Array, jax.Array]:
     """What an error teaches each weight, `[B, n]`, and the covariance `[B, n, n]` after it."""
     seen = jnp.einsum("bij,bj->bi", spread, inputs)
     gain = seen / (noise + jnp.sum(seen * inputs, axis=1, keepdims=True))

@@ -1,5 +1,6 @@
 """Recurrent PPO over whole trials: rollout, update, and the loop's state as one pytree."""
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -77,7 +78,7 @@ class Trainer:
             self.env.observation_space(self.env_params).shape[0],
             privileged.size(self.env) if self._privileged else 0,
             config.ppo.privileged_critic,
-            self._layout() if config.model.correlations or config.model.identification else None,
+            self._layout(),
         )
         self.episodes_per_trial = int(getattr(self.env_params, "episodes_per_trial", 1))
         self.rollout_length = rollout_length(config, self.env.trial_length(self.env_params))
@@ -214,16 +215,20 @@ class Trainer:
 
         return shown
 
-    def _layout(self) -> Layout:
+    def _layout(self) -> Layout | None:
         env, model = self.env, self.config.model
+        parts = ("correlations", "identification", "local_model")
+        for needed, part in itertools.pairwise(parts):
+            if getattr(model, part) and not getattr(model, needed):
+                raise ValueError(f"model.{part} goes with model.{needed}, which is off")
         if not model.correlations:
-            raise ValueError("model.identification goes with model.correlations, which is off")
+            return None
         if not isinstance(env, RandomProjection) or env.observe != OBSERVE:
             raise ValueError(
                 f"model.correlations needs RandomProjection with observe={OBSERVE}, got "
                 f"{self.config.env} with observe={self.config.observe}"
             )
-        return Layout(env.obs_size, env.action_size, model.identification)
+        return Layout(env.obs_size, env.action_size, model.identification, model.local_model)
 
     def _value(self, state: TrainState):
         constants = self.network.apply(state.params, method="step_constants")
