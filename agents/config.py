@@ -213,6 +213,7 @@ _IN_CONTEXT = TrainConfig(
         lag=True,
         correlations=True,
         identification=True,
+        local_model=True,
     ),
     ppo=PPOConfig(
         learning_rate=1e-3,
@@ -260,7 +261,12 @@ PRESETS: dict[str, TrainConfig] = {
             envs=64,
             checkpoint_every=10,
             model=dataclasses.replace(
-                _IN_CONTEXT.model, width=64, encoder=(64,), head=(64,), identification=False
+                _IN_CONTEXT.model,
+                width=64,
+                encoder=(64,),
+                head=(64,),
+                identification=False,
+                local_model=False,
             ),
             ppo=dataclasses.replace(
                 _IN_CONTEXT.ppo,

@@ -47,8 +47,8 @@ class Layout(NamedTuple):
     it answers to does; without, all directions have length 1.
 
     With `local_model` there are the directions by a model of the present surroundings as well
-    (`agents.learner.local_model`), and the features have the inner products of both models' directions:
-    whether one asks for what another does.
+    (`agents.learner.local_model`), and the features have the inner products of both models'
+    directions: whether one asks for what another does.
     """
 
     obs: int

@@ -11,6 +11,7 @@ from metaenvs.projections.orthogonal import haar
 
 LAYOUT = Layout(obs=6, action=2)
 WITH_MODEL = Layout(obs=6, action=2, model=True)
+WITH_LOCAL_MODEL = Layout(obs=6, action=2, model=True, local_model=True)
 T, B = 12, 3
 
 
@@ -33,7 +34,7 @@ def trial():
     return jax.random.normal(key_x, (T, B, 6)), jax.random.normal(key_action, (T, B, 2))
 
 
-@pytest.mark.parametrize("layout", [LAYOUT, WITH_MODEL])
+@pytest.mark.parametrize("layout", [LAYOUT, WITH_MODEL, WITH_LOCAL_MODEL])
 def test_turned_observations_and_actions_give_the_same_features_and_turned_directions(
     trial, layout
 ):

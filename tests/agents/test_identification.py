@@ -117,8 +117,11 @@ def test_what_is_rewarded_is_found_anew_in_every_episode():
     assert np.abs(model.slope[0] - slopes[1]).max() > 0.3  # in all, it is a mixture
 
 
-def test_it_goes_with_correlations():
+@pytest.mark.parametrize(
+    ("part", "needed"), [("identification", "correlations"), ("local_model", "identification")]
+)
+def test_a_part_goes_with_the_one_it_is_made_of(part, needed):
     config = configs.PRESETS["in-context-lite"]
-    model = dataclasses.replace(config.model, correlations=False, identification=True)
-    with pytest.raises(ValueError, match=r"identification goes with model\.correlations"):
+    model = dataclasses.replace(config.model, **{needed: False, part: True})
+    with pytest.raises(ValueError, match=rf"model\.{part} goes with model\.{needed}, which is off"):
         Trainer(dataclasses.replace(config, model=model))
