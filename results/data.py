@@ -25,6 +25,7 @@ STOPPED = "random-projection-v0-stopped"
 DYNAMICS = "random-projection-dynamics-v0"
 IN_CONTEXT = "random-projection-v0-in-context"
 WITH_MODEL = "random-projection-v0-in-context-model"
+WITH_LOCAL_MODEL = "random-projection-v0-in-context-local"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 
