@@ -160,12 +160,12 @@ def step(
         model = identification.update(model, last, action, x, reward, first[:, 0], starts)
         vectors = jnp.concatenate([vectors, identification.vectors(model, x)], axis=1)
         directions = jnp.concatenate([directions, found(model)], axis=1)
-    if isinstance(correction, local_model.Correction):
-        correction = local_model.update(correction, model, last, action, first[:, 0] | starts)
-        surroundings = correction.of(model)
-        moved = identification.vectors(surroundings, x)[:, :1]
-        vectors = jnp.concatenate([vectors, moved], axis=1)
-        directions = jnp.concatenate([directions, found(surroundings)], axis=1)
+        if isinstance(correction, local_model.Correction):
+            correction = local_model.update(correction, model, last, action, first[:, 0] | starts)
+            surroundings = correction.of(model)
+            moved = identification.vectors(surroundings, x)[:, :1]
+            vectors = jnp.concatenate([vectors, moved], axis=1)
+            directions = jnp.concatenate([directions, found(surroundings)], axis=1)
     row, column = jnp.triu_indices(layout.vectors)
     products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
     square, squares = jnp.sum(directions**2, axis=-1), seen.squares
@@ -181,7 +181,7 @@ def step(
         directions /= lengths[..., None]
         size = jnp.log(lengths)
     along = jnp.einsum("bda,ba->bd", directions, action)
-    agreements = ()
+    agreements: tuple[jax.Array, ...] = ()
     if layout.local_model:
         ours = directions[:, -layout.by_model :]
         one, other = jnp.triu_indices(layout.by_model, 1)
