@@ -77,7 +77,8 @@ class ModelConfig(MemoryOptions):
     """Beside the correlations, a linear model of the trial's dynamics that is fitted as the trial
     goes on (`agents.learner.identification`)."""
     local_model: bool = _later(False)
-    """Beside that model, one of the present surroundings (`agents.learner.local_model`)."""
+    """Beside that model, one of the present surroundings (`agents.learner.local_model`), and the
+    inner products of the directions by both."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ DYNAMICS = "random-projection-dynamics-v0"
 IN_CONTEXT = "random-projection-v0-in-context"
 WITH_MODEL = "random-projection-v0-in-context-model"
 WITH_LOCAL_MODEL = "random-projection-v0-in-context-local"
+WITH_LOCAL_MODEL_FOUR = "random-projection-v0-in-context-local-four"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

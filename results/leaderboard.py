@@ -16,7 +16,17 @@ from agents.report import published, submission
 from agents.report.runs import Agent, Run
 from agents.report.tables import markdown, raw_text
 from metaenvs import evaluation, statistics
-from results.data import DOCS, IN_CONTEXT, LONG, MAIN, RESULTS, WITH_LOCAL_MODEL, WITH_MODEL, load
+from results.data import (
+    DOCS,
+    IN_CONTEXT,
+    LONG,
+    MAIN,
+    RESULTS,
+    WITH_LOCAL_MODEL,
+    WITH_LOCAL_MODEL_FOUR,
+    WITH_MODEL,
+    load,
+)
 from results.tables import SPLITS
 
 README = RESULTS.parent / "README.md"
@@ -44,7 +54,7 @@ REFERENCE = Ours("S5", "recurrent PPO, 2 layers x 64", MAIN, "s5")
 """Whose file random actions and experts are read from."""
 
 OURS = (
-    Ours("S5, in context, with a local model", "docs/adaptation.md", WITH_LOCAL_MODEL, "four"),
+    Ours("S5, in context, with a local model", "docs/adaptation.md", WITH_LOCAL_MODEL_FOUR, "four"),
     Ours(
         "S5, in context, with a local model, before its trials of four",
         "docs/adaptation.md",

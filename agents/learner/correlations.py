@@ -185,6 +185,7 @@ def step(
     if layout.local_model:
         ours = directions[:, -layout.by_model :]
         one, other = jnp.triu_indices(layout.by_model, 1)
+        # Directions are about USUAL long; this brings their products near 1.
         agreements = (4 * jnp.einsum("bia,bja->bij", ours, ours)[:, one, other],)
     features = (
         *agreements,

@@ -110,12 +110,12 @@ def update(
         first: `[B]` whether nothing was seen before.
         starts: `[B]` whether x is an episode's first: it and the reward are no consequence.
     """
-    counts, known = ~(first | starts), inputs(last, action)
+    counts, inputs = ~(first | starts), regressors(last, action)
     outcome = jnp.concatenate([x - last, reward[:, None]], axis=1)
-    error = outcome - jnp.einsum("bi,bij->bj", known, model.weights)
+    error = outcome - jnp.einsum("bi,bij->bj", inputs, model.weights)
     error = jnp.where(counts[:, None], error, 0.0)
-    spread = jnp.where(_wide(first), PRIOR * jnp.eye(known.shape[1]), model.spread)
-    gain, less = learned(spread, known, FORGETTING)
+    spread = jnp.where(_wide(first), PRIOR * jnp.eye(inputs.shape[1]), model.spread)
+    gain, less = learned(spread, inputs, FORGETTING)
     weights = model.weights + gain[:, :, None] * error[:, None, :]
     spread = jnp.where(_wide(counts), less / FORGETTING, spread)
 
@@ -129,7 +129,7 @@ def update(
     return Model(weights, spread, error, here, here_spread)
 
 
-def inputs(last: jax.Array, action: jax.Array) -> jax.Array:
+def regressors(last: jax.Array, action: jax.Array) -> jax.Array:
     """`[B, obs + action + 1]`: what a decision's outcome is a linear function of."""
     return jnp.concatenate([last, action, jnp.ones((len(last), 1))], axis=1)
 

@@ -62,7 +62,7 @@ def update(
         starts: `[B]` whether it led to an episode's first observation, or there was none before:
             all of it is forgotten.
     """
-    inputs = identification.inputs(last, action)
+    inputs = identification.regressors(last, action)
     prior = USUAL * jnp.eye(inputs.shape[1])
     weights = LASTING * correction.weights
     spread = LASTING**2 * correction.spread + (1 - LASTING**2) * prior
