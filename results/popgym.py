@@ -1,9 +1,10 @@
 """Lu et al. 2023 beside its main benchmark: memory length, StatelessCartPole, POPGym.
 
 At budgets that a CPU has. Train all runs (hours on two cores; goes on where it was), then
-write docs/popgym-results.md and the numbers in it, results/popgym-results.json:
+write docs/popgym-results.md and the numbers in it, results/popgym-results.json. What a folder of
+runs lacks stays in both as it is, so that one list can be trained by itself:
 
-    for name in memory-length stateless-cartpole repeat-previous
+    for name in memory-length stateless-cartpole repeat-previous repeat-previous-hard
     do metaenvs experiment results/experiments/$name.toml --out runs/popgym/$name; done
     python -m results.popgym time runs/popgym
     python -m results.popgym evaluate runs/popgym
@@ -42,7 +43,8 @@ PAPER_CARTPOLE = {
     "gru": {1: 0.13, 16: 0.41, 32: 0.32},
     "mlp": {1: 0.17, 16: 0.17, 32: 0.17},
 }
-POPGYM_MODELS = ("s5", "gru", "mlp")
+NUMBERS = RESULTS / "popgym-results.json"
+PAPER_HARD = {"s5": 0.91, "gru": -0.46, "mlp": -0.48}
 
 
 def listed(name: str) -> Experiment:
@@ -143,18 +145,45 @@ def read_if_there(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def measured(root: Path, name: str) -> dict[str, Any]:
+    """`returns` of each run of a list that has ended, and its hours, as far as the metrics tell."""
+    found = {}
+    for run in listed(name).runs:
+        result = returns(root / name / run)
+        if result is not None:
+            seconds = sum(seconds_of(path) for path in seeds_of(root / name / run))
+            found[run] = {**result, "core_hours": round(seconds / 3600, 3)}
+    return found
+
+
+def seconds_of(path: Path) -> float:
+    """All that the updates of a run took."""
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return sum(json.loads(line)["seconds"] for line in lines)
+
+
 def measure(root: Path) -> dict[str, Any]:
-    return {
+    """The numbers of the runs under `root`; of parts that it lacks, those that are published."""
+    found = {
         "memory_length": {
             str(n): {m: returns(root / "memory-length" / f"{n}-{m}") for m in MODELS}
             for n in LENGTHS
-        },
+        }
+        if (root / "memory-length").exists()
+        else {},
         "memory_length_seconds_per_update": read_if_there(root / "seconds.json"),
         "stateless_cartpole": {
-            m: cartpole_training(root / "stateless-cartpole" / m) for m in CARTPOLE_MODELS
+            m: x
+            for m in CARTPOLE_MODELS
+            if (x := cartpole_training(root / "stateless-cartpole" / m)) is not None
         },
         "stateless_cartpole_evaluation": read_if_there(root / "stateless-cartpole.json"),
-        "repeat_previous": {m: returns(root / "repeat-previous" / m) for m in POPGYM_MODELS},
+        "repeat_previous": measured(root, "repeat-previous"),
+        "repeat_previous_hard": measured(root, "repeat-previous-hard"),
+    }
+    published = read_if_there(NUMBERS)
+    return {
+        **{name: part or published.get(name, {}) for name, part in found.items()},
         "jax": jax.__version__,
         "backend": jax.default_backend(),
     }
@@ -259,32 +288,57 @@ first), with 95 % bootstrap intervals over trials, stratified by seed:
 {markdown(["", "episodes 1-16", "by seed", "rise"], inside)}"""
 
 
-def popgym_part(results: dict[str, Any]) -> str:
+def returns_table(runs: dict[str, Any], paper: dict[str, float] | None = None) -> str:
+    """Final return first, MMER beside it, and the paper's where there is one."""
     rows = [
         [
-            m.upper(),
+            name.upper(),
             f"{x['final_return']:.2f}",
             ", ".join(f"{value:.2f}" for value in x["final_return_by_seed"]),
             f"{x['mmer']:.2f}",
+            *([] if paper is None else [f"{paper[name]:.2f}" if name in paper else ""]),
         ]
-        for m, x in results["repeat_previous"].items()
-        if x is not None
+        for name, x in runs.items()
     ]
+    header = ["", "final return", "by seed", "MMER"]
+    return markdown(header + ([] if paper is None else ["MMER, paper"]), rows)
+
+
+def popgym_part(results: dict[str, Any]) -> str:
     config = listed("repeat-previous").runs["s5"]
-    return f"""## RepeatPrevious
+    text = f"""## RepeatPrevious
 
 `{config.env}` (name the card of 32 steps ago; returns in [-1, 1]). Preset `{config.preset}`,
 {config.steps:,} steps, discount and GAE parameter {config.ppo.gamma}; the same steps, width and
 layers for each model. An action is paid for at once, hence the short horizon.
 
-{markdown(["", "final return", "by seed", "MMER"], rows)}
+{returns_table(results["repeat_previous"])}"""
+    hard = results["repeat_previous_hard"]
+    if hard:
+        text += f"""
 
-The paper on Hard (64 steps ago, 15 million steps), MMER: S5 0.91, GRU -0.46, MLP -0.48."""
+{hard_part(hard)}"""
+    return text
+
+
+def hard_part(hard: dict[str, Any]) -> str:
+    runs = listed("repeat-previous-hard").runs
+    config, hours = runs["s5"], sum(x["core_hours"] for x in hard.values())
+    states = config.model.state_size
+    return f"""`{config.env}` (the card of 64 steps ago) at {config.steps:,} steps, where the
+paper has 15 million, and {runs["gru"].model.params:,} parameters for each sequence model;
+{hours:.1f} core hours for all runs together.
+
+{returns_table(hard, PAPER_HARD)}
+
+The S5 has {states} complex states per layer, that is {2 * states} numbers: as many as it takes to
+hold the suits of 64 cards, one of four each. With the default, half as many states as features,
+32 here, one seed ended at 0.15 after the same steps."""
 
 
 def report(root: Path) -> None:
     results = measure(root)
-    (RESULTS / "popgym-results.json").write_text(json.dumps(results, indent=1) + "\n")
+    NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
     parts = [memory_length_part(results), cartpole_part(results), popgym_part(results)]
     text = f"""# The paper's smaller experiments, on a CPU
 
