@@ -12,6 +12,7 @@ of observations with each other and with actions. These are formed here, without
 Recurrent as a memory is: emptied where the memory is emptied, carried where it is carried.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -136,68 +137,77 @@ def step(
     o, a = layout.obs, layout.action
     x, action, reward = obs[:, :o], obs[:, o : o + a], obs[:, o + a]
     seen = wipe(seen, reset)
-    first = (seen.length == 0)[:, None]
-    last = jnp.where(first, x, seen.last)
-    means = jnp.where(first[..., None], x[:, None], seen.means)
-    change = jnp.where(first | starts[:, None], 0.0, x - last)
+    first = seen.length == 0
+    last = jnp.where(first[:, None], x, seen.last)
+    means = jnp.where(first[:, None, None], x[:, None], seen.means)
+    change = jnp.where((first | starts)[:, None], 0.0, x - last)
     effects = _mixed(EFFECTS, seen.effects, (change[:, :, None] * action[:, None, :])[:, None])
-    centred = x - means[:, -1]
-    about_mean = centred * reward[:, None]
+    about_mean = (x - means[:, -1]) * reward[:, None]
     correlated = REWARD * seen.reward + (1 - REWARD) * about_mean
     vectors = jnp.concatenate([x[:, None], last[:, None], means, 10 * correlated[:, None]], axis=1)
     directions = jnp.einsum("bvo,bsoa->bsva", vectors, effects).reshape(len(x), -1, a)
+
     model, correction = seen.model, seen.correction
-
-    def found(model):
-        rises = [model.slope, model.here]
-        at_once = [x, last, means[:, 2], means[:, 3], *rises, 10 * correlated]
-        later = [centred, *rises]
-        return identification.directions(
-            model, jnp.stack(at_once, axis=1), jnp.stack(later, axis=1)
-        )
-
     if isinstance(model, identification.Model):
-        model = identification.update(model, last, action, x, reward, first[:, 0], starts)
+        model = identification.update(model, last, action, x, reward, first, starts)
+        ways = partial(_by_model, x=x, last=last, means=means, rewarded=10 * correlated)
         vectors = jnp.concatenate([vectors, identification.vectors(model, x)], axis=1)
-        directions = jnp.concatenate([directions, found(model)], axis=1)
+        directions = jnp.concatenate([directions, ways(model)], axis=1)
         if isinstance(correction, local_model.Correction):
-            correction = local_model.update(correction, model, last, action, first[:, 0] | starts)
+            correction = local_model.update(correction, model, last, action, first | starts)
             surroundings = correction.of(model)
             moved = identification.vectors(surroundings, x)[:, :1]
             vectors = jnp.concatenate([vectors, moved], axis=1)
-            directions = jnp.concatenate([directions, found(surroundings)], axis=1)
-    row, column = jnp.triu_indices(layout.vectors)
-    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
-    square, squares = jnp.sum(directions**2, axis=-1), seen.squares
-    if not isinstance(squares, tuple):
-        rate = jnp.maximum(1 / (seen.length[:, None] + 1), FORGET)
-        squares += rate * (square - squares)
-        directions *= USUAL / jnp.sqrt(squares + 1e-8)[..., None]
-        long = jnp.sqrt(jnp.sum(directions**2, axis=-1, keepdims=True) + 1e-8)
-        directions *= jnp.minimum(1.0, LONGEST / long)
-        size = jnp.log(squares + 1e-6)
-    else:
-        lengths = jnp.sqrt(square + 1e-6)
-        directions /= lengths[..., None]
-        size = jnp.log(lengths)
-    along = jnp.einsum("bda,ba->bd", directions, action)
-    agreements: tuple[jax.Array, ...] = ()
-    if layout.local_model:
-        ours = directions[:, -layout.by_model :]
-        one, other = jnp.triu_indices(layout.by_model, 1)
-        # Directions are about USUAL long; this brings their products near 1.
-        agreements = (4 * jnp.einsum("bia,bja->bij", ours, ours)[:, one, other],)
+            directions = jnp.concatenate([directions, ways(surroundings)], axis=1)
+
+    directions, size, squares = _shortened(seen, directions)
     features = (
-        *agreements,
-        jnp.sign(products) * jnp.log1p(jnp.abs(products)),
+        *((_agreements(directions[:, -layout.by_model :]),) if layout.local_model else ()),
+        _products(vectors),
         size,
-        along,
+        jnp.einsum("bda,ba->bd", directions, action),
         jnp.log1p(seen.length)[:, None],
         directions.reshape(len(x), -1),
     )
     means = _mixed(MEANS, means, x[:, None])
     seen = Correlations(x, means, correlated, effects, seen.length + 1, squares, model, correction)
     return seen, jnp.concatenate(features, axis=1)
+
+
+def _by_model(model, x, last, means, rewarded):
+    """`[B, MODEL_DIRECTIONS, action]`, of vectors `[B, obs]` and `means [B, len(MEANS), obs]`."""
+    rises = [model.slope, model.here]
+    at_once = [x, last, means[:, 2], means[:, 3], *rises, rewarded]
+    later = [x - means[:, -1], *rises]
+    return identification.directions(model, jnp.stack(at_once, axis=1), jnp.stack(later, axis=1))
+
+
+def _shortened(seen, directions):
+    """The directions as long as the policy gets to see them, the logarithm of how long they or
+    their mean in the trial were, and that mean's square, if it is kept."""
+    square, squares = jnp.sum(directions**2, axis=-1), seen.squares
+    if isinstance(squares, tuple):
+        lengths = jnp.sqrt(square + 1e-6)
+        return directions / lengths[..., None], jnp.log(lengths), squares
+    rate = jnp.maximum(1 / (seen.length[:, None] + 1), FORGET)
+    squares += rate * (square - squares)
+    directions *= USUAL / jnp.sqrt(squares + 1e-8)[..., None]
+    long = jnp.sqrt(jnp.sum(directions**2, axis=-1, keepdims=True) + 1e-8)
+    return directions * jnp.minimum(1.0, LONGEST / long), jnp.log(squares + 1e-6), squares
+
+
+def _products(vectors):
+    """Inner products of all pairs of `vectors [B, V, obs]`, with themselves too, logarithmic."""
+    row, column = jnp.triu_indices(vectors.shape[1])
+    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
+    return jnp.sign(products) * jnp.log1p(jnp.abs(products))
+
+
+def _agreements(directions):
+    """Inner products of all pairs of `directions [B, D, action]`."""
+    one, other = jnp.triu_indices(directions.shape[1], 1)
+    # Directions are about USUAL long; this brings their products near 1.
+    return 4 * jnp.einsum("bia,bja->bij", directions, directions)[:, one, other]
 
 
 def directions(layout: Layout, obs: jax.Array, features: jax.Array) -> jax.Array:
