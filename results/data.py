@@ -27,6 +27,7 @@ IN_CONTEXT = "random-projection-v0-in-context"
 WITH_MODEL = "random-projection-v0-in-context-model"
 WITH_LOCAL_MODEL = "random-projection-v0-in-context-local"
 WITH_LOCAL_MODEL_FOUR = "random-projection-v0-in-context-local-four"
+WITH_LOCAL_MODEL_LONG = "random-projection-v0-in-context-local-long"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

@@ -24,6 +24,7 @@ from results.data import (
     RESULTS,
     WITH_LOCAL_MODEL,
     WITH_LOCAL_MODEL_FOUR,
+    WITH_LOCAL_MODEL_LONG,
     WITH_MODEL,
     load,
 )
@@ -54,6 +55,7 @@ REFERENCE = Ours("S5", "recurrent PPO, 2 layers x 64", MAIN, "s5")
 """Whose file random actions and experts are read from."""
 
 OURS = (
+    Ours("S5, in context, longer", "docs/adaptation.md", WITH_LOCAL_MODEL_LONG, "long"),
     Ours("S5, in context, with a local model", "docs/adaptation.md", WITH_LOCAL_MODEL_FOUR, "four"),
     Ours(
         "S5, in context, with a local model, before its trials of four",

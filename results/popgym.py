@@ -43,7 +43,7 @@ PAPER_CARTPOLE = {
     "gru": {1: 0.13, 16: 0.41, 32: 0.32},
     "mlp": {1: 0.17, 16: 0.17, 32: 0.17},
 }
-NUMBERS = RESULTS / "popgym-results.json"
+NUMBERS, PAGE = RESULTS / "popgym-results.json", DOCS / "popgym-results.md"
 PAPER_HARD = {"s5": 0.91, "gru": -0.46, "mlp": -0.48}
 
 
@@ -182,11 +182,8 @@ def measure(root: Path) -> dict[str, Any]:
         "repeat_previous_hard": measured(root, "repeat-previous-hard"),
     }
     published = read_if_there(NUMBERS)
-    return {
-        **{name: part or published.get(name, {}) for name, part in found.items()},
-        "jax": jax.__version__,
-        "backend": jax.default_backend(),
-    }
+    by = {"jax": jax.__version__, "backend": jax.default_backend()} if any(found.values()) else {}
+    return published | {name: part for name, part in found.items() if part} | by
 
 
 def final_and_mmer(result: dict[str, Any] | None) -> str:
@@ -313,7 +310,7 @@ def popgym_part(results: dict[str, Any]) -> str:
 layers for each model. An action is paid for at once, hence the short horizon.
 
 {returns_table(results["repeat_previous"])}"""
-    hard = results["repeat_previous_hard"]
+    hard = results.get("repeat_previous_hard")
     if hard:
         text += f"""
 
@@ -336,11 +333,10 @@ hold the suits of 64 cards, one of four each. With the default, half as many sta
 32 here, one seed ended at 0.15 after the same steps."""
 
 
-def report(root: Path) -> None:
-    results = measure(root)
-    NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
+def page(results: dict[str, Any]) -> str:
+    """docs/popgym-results.md."""
     parts = [memory_length_part(results), cartpole_part(results), popgym_part(results)]
-    text = f"""# The paper's smaller experiments, on a CPU
+    return f"""# The paper's smaller experiments, on a CPU
 
 Lu et al. 2023 beside its main benchmark, at budgets that two CPU cores have. Written by
 `results/popgym.py`; the runs are listed in `results/experiments/`, for
@@ -351,7 +347,12 @@ means over the last {100 * summary.FINAL_PART:.0f} % of updates.
 
 {(chr(10) * 2).join(parts)}
 """
-    (DOCS / "popgym-results.md").write_text(text)
+
+
+def report(root: Path) -> None:
+    results = measure(root)
+    NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
+    PAGE.write_text(page(results))
 
 
 def main() -> None:

@@ -1,13 +1,15 @@
 """The published results are what the published files say."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from agents import config as configs
+from agents import sequence_models
 from agents.runs import experiment
-from results import data, leaderboard, page
+from results import data, leaderboard, page, popgym
 
 ROOT = Path(__file__).parent.parent
 LISTS = sorted(ROOT.glob("results/experiments/*.toml"))
@@ -27,6 +29,27 @@ def test_leaderboard_and_headline_come_from_the_committed_files():
     readme = (ROOT / "README.md").read_text()
     assert all(mark in readme for mark in leaderboard.MARKS)
     assert leaderboard.with_headline(readme) == readme, "run python -m results.leaderboard"
+
+
+def test_the_page_of_smaller_experiments_is_made_of_its_numbers(tmp_path):
+    """A folder without runs changes nothing: what it lacks stays as it was published."""
+    results = popgym.measure(tmp_path)
+    assert results == json.loads(popgym.NUMBERS.read_text())
+    assert popgym.page(results) == popgym.PAGE.read_text(), "run python -m results.popgym report"
+
+
+def test_memories_that_are_compared_on_the_hard_level_are_of_one_size():
+    sizes = {}
+    for name, config in popgym.listed("repeat-previous-hard").runs.items():
+        model, options = config.model, config.model.memory_options()
+        width = model.width
+        if model.params is not None:
+            width = sequence_models.width_for(
+                model.memory, model.params, layers=model.layers, **options
+            )
+        memory = sequence_models.make(model.memory, width=width, layers=model.layers, **options)
+        sizes[name] = sequence_models.count_parameters(memory)
+    assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
 
 
 @pytest.mark.parametrize("name", EVALUATED)
