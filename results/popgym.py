@@ -323,8 +323,8 @@ def hard_part(hard: dict[str, Any]) -> str:
     config, hours = runs["s5"], sum(x["core_hours"] for x in hard.values())
     states = config.model.state_size
     return f"""`{config.env}` (the card of 64 steps ago) at {config.steps:,} steps, where the
-paper has 15 million, and {runs["gru"].model.params:,} parameters for each sequence model;
-{hours:.1f} core hours for all runs together.
+paper has 15 million, and about {runs["gru"].model.params:,} parameters for each sequence model;
+{hours:.1f} core hours for all runs together, on cores that had other work too.
 
 {returns_table(hard, PAPER_HARD)}
 
