@@ -57,12 +57,14 @@ def seeds_of(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("seed*/summary.json"))
 
 
+def metrics_of(folder: Path) -> list[list[summary.Line]]:
+    """The lines of all seeds."""
+    return [summary.lines_of(path) for path in seeds_of(folder)]
+
+
 def returns(folder: Path) -> dict[str, Any] | None:
     """`agents.runs.summary.summarise` of all seeds; None where none has ended."""
-    metrics = [
-        [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-        for path in seeds_of(folder)
-    ]
+    metrics = metrics_of(folder)
     return summary.summarise(metrics) if metrics else None
 
 
@@ -101,8 +103,7 @@ def interval(strata: list[np.ndarray]) -> list[float]:
 def cartpole_training(folder: Path) -> dict[str, Any] | None:
     """Returns by episode at the end of training, mean over the last updates of each seed."""
     by_seed = []
-    for path in seeds_of(folder):
-        lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for lines in metrics_of(folder):
         rows = [next(iter(x["return_by_episode"].values())) for x in summary.last(lines)]
         by_seed.append(np.nanmean(np.array(rows, float), axis=0).tolist())
     return {"by_episode_by_seed": by_seed, **(returns(folder) or {})} if by_seed else None
@@ -146,20 +147,14 @@ def read_if_there(path: Path) -> Any:
 
 
 def measured(root: Path, name: str) -> dict[str, Any]:
-    """`returns` of each run of a list that has ended, and its hours, as far as the metrics tell."""
+    """`returns` of each run of a list that has ended, and the hours of its updates."""
     found = {}
     for run in listed(name).runs:
-        result = returns(root / name / run)
-        if result is not None:
-            seconds = sum(seconds_of(path) for path in seeds_of(root / name / run))
-            found[run] = {**result, "core_hours": round(seconds / 3600, 3)}
+        metrics = metrics_of(root / name / run)
+        if metrics:
+            seconds = sum(line["seconds"] for lines in metrics for line in lines)
+            found[run] = {**summary.summarise(metrics), "core_hours": round(seconds / 3600, 3)}
     return found
-
-
-def seconds_of(path: Path) -> float:
-    """All that the updates of a run took."""
-    lines = (path / "metrics.jsonl").read_text().splitlines()
-    return sum(json.loads(line)["seconds"] for line in lines)
 
 
 def measure(root: Path) -> dict[str, Any]:
@@ -220,7 +215,7 @@ median of 3:
 
 
 def cartpole_part(results: dict[str, Any]) -> str:
-    found = {m: x for m, x in results["stateless_cartpole"].items() if x is not None}
+    found = results["stateless_cartpole"]
     episodes = (1, 2, 4, 8, 12, 16)
     rows = []
     for m, x in found.items():
@@ -285,52 +280,48 @@ first), with 95 % bootstrap intervals over trials, stratified by seed:
 {markdown(["", "episodes 1-16", "by seed", "rise"], inside)}"""
 
 
-def returns_table(runs: dict[str, Any], paper: dict[str, float] | None = None) -> str:
-    """Final return first, MMER beside it, and the paper's where there is one."""
+def returns_table(runs: dict[str, Any], paper: dict[str, float]) -> str:
+    """Final return first, MMER beside it; of the paper's there is MMER alone."""
     rows = [
         [
-            name.upper(),
+            label(name),
             f"{x['final_return']:.2f}",
             ", ".join(f"{value:.2f}" for value in x["final_return_by_seed"]),
             f"{x['mmer']:.2f}",
-            *([] if paper is None else [f"{paper[name]:.2f}" if name in paper else ""]),
         ]
         for name, x in runs.items()
     ]
-    header = ["", "final return", "by seed", "MMER"]
-    return markdown(header + ([] if paper is None else ["MMER, paper"]), rows)
+    rows += [[f"{label(name)}, paper", "", "", f"{value:.2f}"] for name, value in paper.items()]
+    return markdown(["", "final return", "by seed", "MMER"], rows)
+
+
+def label(run: str) -> str:
+    """`s5-default-state` is S5, default state."""
+    memory, *rest = run.split("-")
+    return ", ".join([memory.upper(), *([" ".join(rest)] if rest else [])])
 
 
 def popgym_part(results: dict[str, Any]) -> str:
     config = listed("repeat-previous").runs["s5"]
-    text = f"""## RepeatPrevious
+    runs = listed("repeat-previous-hard").runs
+    hard, found = runs["s5"], results["repeat_previous_hard"]
+    hours, states = sum(x["core_hours"] for x in found.values()), hard.model.state_size
+    return f"""## RepeatPrevious
 
 `{config.env}` (name the card of 32 steps ago; returns in [-1, 1]). Preset `{config.preset}`,
 {config.steps:,} steps, discount and GAE parameter {config.ppo.gamma}; the same steps, width and
 layers for each model. An action is paid for at once, hence the short horizon.
 
-{returns_table(results["repeat_previous"])}"""
-    hard = results.get("repeat_previous_hard")
-    if hard:
-        text += f"""
+{returns_table(results["repeat_previous"], {})}
 
-{hard_part(hard)}"""
-    return text
+`{hard.env}` (the card of 64 steps ago) at {hard.steps:,} steps, where the
+paper has 15 million, and about {round(runs["gru"].model.params, -3):,} parameters for each
+sequence model; {hours:.1f} core hours for all runs together, on cores that had other work too.
 
+{returns_table(found, PAPER_HARD)}
 
-def hard_part(hard: dict[str, Any]) -> str:
-    runs = listed("repeat-previous-hard").runs
-    config, hours = runs["s5"], sum(x["core_hours"] for x in hard.values())
-    states = config.model.state_size
-    return f"""`{config.env}` (the card of 64 steps ago) at {config.steps:,} steps, where the
-paper has 15 million, and about {runs["gru"].model.params:,} parameters for each sequence model;
-{hours:.1f} core hours for all runs together, on cores that had other work too.
-
-{returns_table(hard, PAPER_HARD)}
-
-The S5 has {states} complex states per layer, that is {2 * states} numbers: as many as it takes to
-hold the suits of 64 cards, one of four each. With the default, half as many states as features,
-32 here, one seed ended at 0.15 after the same steps."""
+The first S5 has {states} complex states per layer, that is {2 * states} numbers: as many as 64
+suits have, one of four each. By default it has half as many complex states as features."""
 
 
 def page(results: dict[str, Any]) -> str:

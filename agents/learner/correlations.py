@@ -144,13 +144,14 @@ def step(
     effects = _mixed(EFFECTS, seen.effects, (change[:, :, None] * action[:, None, :])[:, None])
     about_mean = (x - means[:, -1]) * reward[:, None]
     correlated = REWARD * seen.reward + (1 - REWARD) * about_mean
-    vectors = jnp.concatenate([x[:, None], last[:, None], means, 10 * correlated[:, None]], axis=1)
+    rewarded = 10 * correlated
+    vectors = jnp.concatenate([x[:, None], last[:, None], means, rewarded[:, None]], axis=1)
     directions = jnp.einsum("bvo,bsoa->bsva", vectors, effects).reshape(len(x), -1, a)
 
     model, correction = seen.model, seen.correction
     if isinstance(model, identification.Model):
         model = identification.update(model, last, action, x, reward, first, starts)
-        ways = partial(_by_model, x=x, last=last, means=means, rewarded=10 * correlated)
+        ways = partial(_by_model, x=x, last=last, means=means, rewarded=rewarded)
         vectors = jnp.concatenate([vectors, identification.vectors(model, x)], axis=1)
         directions = jnp.concatenate([directions, ways(model)], axis=1)
         if isinstance(correction, local_model.Correction):
@@ -161,9 +162,14 @@ def step(
             directions = jnp.concatenate([directions, ways(surroundings)], axis=1)
 
     directions, size, squares = _shortened(seen, directions)
+    products = _inner_products(vectors)
+    agreements: tuple[jax.Array, ...] = ()
+    if layout.local_model:
+        # Directions are about USUAL long; this brings their products near 1.
+        agreements = (4 * _inner_products(directions[:, -layout.by_model :], 1),)
     features = (
-        *((_agreements(directions[:, -layout.by_model :]),) if layout.local_model else ()),
-        _products(vectors),
+        *agreements,
+        jnp.sign(products) * jnp.log1p(jnp.abs(products)),
         size,
         jnp.einsum("bda,ba->bd", directions, action),
         jnp.log1p(seen.length)[:, None],
@@ -196,18 +202,10 @@ def _shortened(seen, directions):
     return directions * jnp.minimum(1.0, LONGEST / long), jnp.log(squares + 1e-6), squares
 
 
-def _products(vectors):
-    """Inner products of all pairs of `vectors [B, V, obs]`, with themselves too, logarithmic."""
-    row, column = jnp.triu_indices(vectors.shape[1])
-    products = jnp.einsum("bio,bjo->bij", vectors, vectors)[:, row, column]
-    return jnp.sign(products) * jnp.log1p(jnp.abs(products))
-
-
-def _agreements(directions):
-    """Inner products of all pairs of `directions [B, D, action]`."""
-    one, other = jnp.triu_indices(directions.shape[1], 1)
-    # Directions are about USUAL long; this brings their products near 1.
-    return 4 * jnp.einsum("bia,bja->bij", directions, directions)[:, one, other]
+def _inner_products(vectors, apart=0):
+    """Of all pairs of `vectors [B, V, D]`, each with those from `apart` places after it on."""
+    one, other = jnp.triu_indices(vectors.shape[1], apart)
+    return jnp.einsum("bid,bjd->bij", vectors, vectors)[:, one, other]
 
 
 def directions(layout: Layout, obs: jax.Array, features: jax.Array) -> jax.Array:

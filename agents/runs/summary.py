@@ -59,7 +59,7 @@ def write(paths: Sequence[Path]) -> str:
 
     Returns a line about all of them.
     """
-    runs = [_lines(path) for path in paths]
+    runs = [lines_of(path) for path in paths]
     try:
         for path, lines in zip(paths, runs, strict=True):
             text = json.dumps(summarise([lines]), indent=2) + "\n"
@@ -74,5 +74,6 @@ def write(paths: Sequence[Path]) -> str:
     )
 
 
-def _lines(path: Path) -> list[Line]:
+def lines_of(path: Path) -> list[Line]:
+    """The metrics in a run's folder, an update each."""
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
