@@ -76,31 +76,30 @@ def shown(statistic: Callable, scores: np.ndarray) -> bool:
 
 
 def by_task(agents: Sequence[Agent], cell: str) -> Table:
-    """Every task of a cell: all controls of all agents, and what was published."""
+    """Every task of a cell: all agents and their controls, and what was published."""
     suite = agents[0].results[0]["suite"]
     own = agents[0].results[0]["own_episodes"]
-    names, columns = [], []
-    for agent in agents:
-        for policy, last in _columns(policies(agent, cell)):
-            name = agent.label if policy == "agent" else f"{agent.label}: {policy}"
-            names.append(f"{name}, last episode" if last else name)
+    tasks = agents[0].tasks(cell)
+    rows = []
+    for policy, last in _shown(policies(agents[0], cell)):
+        # Random actions are the same for all: every agent meets the same trials.
+        for agent in agents[:1] if policy == evaluation.RANDOM.name else agents:
             every = agent.returns(cell, policy)
             returns = every[..., -1] if last else every[..., :own].mean(-1)
-            rows = [raw_text(statistics.interval(returns[:, [i]])) for i in range(returns.shape[1])]
-            columns.append([*rows, raw_text(statistics.interval(returns))])
-    tasks = agents[0].tasks(cell)
+            values = [*(returns[:, [i]] for i in range(len(tasks))), returns]
+            name = "-" if policy == evaluation.RANDOM.name else agent.label
+            texts = [raw_text(statistics.interval(value)) for value in values]
+            rows.append((f"{policy}, last episode" if last else policy, name, *texts))
     if suite == published.SUITE:
         for memory in ("S5", "LSTM", "MLP"):
-            values = [published.RETURNS[task][memory] for task in tasks]
-            names.append(f"{published.PAPER}: {memory}")
-            columns.append([f"{x:.0f}" for x in [*values, np.mean(values)]])
-    lines = tuple(
-        (task, *(column[i] for column in columns)) for i, task in enumerate([*tasks, "mean"])
-    )
-    return Table(f"returns_{cell.replace('/', '_')}", ("task", *names), lines)
+            paid = [published.RETURNS[task][memory] for task in tasks]
+            texts = [f"{x:.0f}" for x in [*paid, np.mean(paid)]]
+            rows.append((published.PAPER, memory, *texts))
+    header = ("policy", "agent", *tasks, "mean")
+    return Table(f"returns_{cell.replace('/', '_')}", header, tuple(rows), labels=2)
 
 
-def _columns(policies: Sequence[str]) -> list[tuple[str, bool]]:
+def _shown(policies: Sequence[str]) -> list[tuple[str, bool]]:
     """Policies, and whether their last episode is shown.
 
     Emptied or redrawn at every episode, an agent is itself in the first one: there the last

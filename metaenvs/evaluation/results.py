@@ -101,7 +101,7 @@ def check_comparable(results: Sequence[dict[str, Any]], names: Iterable[str]) ->
                 here, there = value(first[0]), value(other[0])
                 said = f": {here!r} and {there!r}" if isinstance(here, str) else ""
                 raise ValueError(
-                    f"{first[1]} and {other[1]} cannot be compared, their {what} differ{said}"
+                    f"{first[1]} and {other[1]} cannot be compared: they differ in {what}{said}"
                 )
 
 

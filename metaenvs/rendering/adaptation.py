@@ -41,9 +41,11 @@ def save(result: dict[str, Any], path: Path, condition: str | None = None) -> No
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     agent = result["agent"]
+    name = agent.get("memory", agent.get("name", "policy"))
+    trained = f" after {agent['steps']:,} steps" if "steps" in agent else ""
     figure.suptitle(
-        f"{result['suite']}, {result['protocol']['id']}: {agent.get('memory', 'policy')} "
-        f"after {agent.get('steps', 0):,} steps, {entries[0]['projection']} projections "
+        f"{result['suite']}, {result['protocol']['id']}: {name}{trained}, "
+        f"{entries[0]['projection']} projections "
         "(bands: 95 % intervals; grey lines: ends of episodes; shaded: beyond training)",
         fontsize="small",
     )
