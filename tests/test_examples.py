@@ -1,8 +1,12 @@
 """Every example runs: as it stands where that is quick, otherwise in small."""
 
+import dataclasses
+import json
 import runpy
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from gymnax import registration
 
@@ -109,6 +113,35 @@ def test_ecosystem_example_runs(path, capsys):
         pytest.importorskip(NEEDS[path.stem])
     main_of(path)(**ARGUMENTS[path.stem])
     assert capsys.readouterr().out
+
+
+def run_notebook(suite: str) -> dict:
+    """The cells of the tour one after the other, on another suite: what they name."""
+    matplotlib.use("agg")
+    names = {"__name__": "notebook"}
+    for cell in json.loads((EXAMPLES / "tour.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+            source = "".join(cell["source"]).replace("RandomProjection-Lite-v0", suite)
+            exec(compile(source, cell["id"], "exec"), names)
+    plt.close()
+    return names
+
+
+def test_the_notebook_runs_in_small(capsys):
+    small = dataclasses.replace(SMALL, id="Tour-v0", train=("reacher_easy",), obs_size=12)
+    metaenvs.register(small.id, small.make)
+    names = run_notebook(small.id)
+    assert names["result"]["suite"] == small.id and names["result"]["agent"]["name"] == "swing"
+    assert "return by episode" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_notebook_shows_that_memory_pays():
+    """As its text says, of the agent that it shows."""
+    curves = run_notebook("RandomProjection-Lite-v0")["curves"]
+    assert curves["agent"].mean() > curves["carry wiped every step"].mean()
+    assert curves["agent"].mean() > curves["random"].mean()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: path.stem)
