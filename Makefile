@@ -40,6 +40,7 @@ format: .venv/.installed-dev
 
 # The site, into build/site; a warning or a dead link fails it.
 docs: .venv/.installed-docs
+	$(BIN)/python scripts/site.py build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 # Needs $(PYTHON) alone; make wheel-check PYTHON=python3.13 tries another one.

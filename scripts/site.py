@@ -1,19 +1,26 @@
-"""Pages of the site that are made of the code, so that they cannot go stale (MkDocs hooks).
+"""Writes the pages of the site into a folder, from which MkDocs builds it.
+
+    python scripts/site.py build/docs
+
+They are those of docs/, and beside them pages that are made of the code, so that they cannot go
+stale:
 
 * the home page, contributing and changelog of the files of those names;
 * tasks and suites of the tables and class docstrings in metaenvs;
-* examples of the files in examples/.
+* examples of the files in examples/, and the tour of the notebook there.
 
-Links of the repository's files are turned into links inside the site.
+Links of the repository's files are turned into links inside the site. Names of tasks at the head of
+a table may be broken into lines.
 """
 
 import ast
 import inspect
+import json
 import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
-
-from mkdocs.structure.files import File, Files
 
 import metaenvs
 from metaenvs import tasks
@@ -28,23 +35,32 @@ COPIED = {
 # Links out of docs/, to what the site has instead. Files that it lacks become plain text.
 LINKS = (
     (r"\]\((?:\.\./)?docs/([^)]+)\)", r"](\1)"),
+    (r"\]\((?:\.\./)?examples/tour\.ipynb\)", "](tour.md)"),
     (r"\]\((?:\.\./)?examples/(?:ecosystem/)?(\w+)\.py\)", r"](examples.md#\1)"),
     (r"\]\((?:\.\./)?(CONTRIBUTING|CHANGELOG)\.md\)", lambda m: f"]({m[1].lower()}.md)"),
     (r"\[([^\]]+)\]\((?:\.\./)?(?!https?:|#|[\w/-]+\.(?:md|svg|png|gif)\b)[^)]+\)", r"\1"),
 )
+# Heads of tables.
+HEAD = (
+    r"(?m)^\|[^`\n]*\|(?=\n\|[-:| ]+\|$)",
+    lambda head: re.sub(r"(?<=\w)_(?=\w)", "_<wbr>", head[0]),
+)
 
 
-def on_files(files: Files, config: Any) -> Files:
-    pages = {to: (ROOT / source).read_text() for to, source in COPIED.items()}
-    pages |= {"tasks.md": tasks_page(), "suites.md": suites_page(), "examples.md": examples_page()}
+def main(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", folder)
+    pages = {path.name: path.read_text() for path in folder.glob("*.md")}
+    pages |= {to: (ROOT / source).read_text() for to, source in COPIED.items()}
+    pages |= {"tasks.md": tasks_page(), "suites.md": suites_page()}
+    pages |= {"examples.md": examples_page(), "tour.md": tour_page()}
     for name, text in pages.items():
-        files.append(File.generated(config, name, content=text))
-    return files
+        (folder / name).write_text(for_the_site(text))
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    parts = re.split(r"(```.*?```)", markdown, flags=re.DOTALL)  # code stays as it is
-    for pattern, instead in LINKS:
+def for_the_site(page: str) -> str:
+    parts = re.split(r"(```.*?```)", page, flags=re.DOTALL)  # code stays as it is
+    for pattern, instead in (*LINKS, HEAD):
         parts[::2] = [re.sub(pattern, instead, text) for text in parts[::2]]
     return "".join(parts)
 
@@ -123,3 +139,16 @@ def examples_page() -> str:
             f'??? example "`{path.relative_to(ROOT)}`"\n\n' + _indent(f"```python\n{shown}\n```"),
         ]
     return "\n\n".join(page) + "\n"
+
+
+def tour_page() -> str:
+    """The notebook's text and code; who opens the notebook sees what they print."""
+    page = ["`examples/tour.ipynb`, a notebook, as it reads:"]
+    for cell in json.loads((ROOT / "examples/tour.ipynb").read_text())["cells"]:
+        text = "".join(cell["source"])
+        page.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join([page[1], page[0], *page[2:]]) + "\n"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
