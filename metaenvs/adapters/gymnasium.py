@@ -171,11 +171,11 @@ class TrialVectorEnv(gymnasium.vector.VectorEnv):
 
         Raises:
             gymnasium.error.ResetNeeded: before the first `reset`.
-            ValueError: if there are not as many actions as environments.
+            ValueError: for actions of another shape than the action space's.
         """
         keys = _after_reset(self._keys)
         actions = actions if isinstance(actions, jax.Array) else np.asarray(actions)
-        if actions.shape[:1] != (self.num_envs,):
+        if actions.shape != self.action_space.shape:
             raise ValueError(
                 f"actions have shape {actions.shape}, needed is {self.action_space.shape}"
             )
