@@ -5,7 +5,8 @@
 An expert is an agent trained on one task alone behind the `identity` projection, by our
 PPO; its most likely action is taken when it is measured. Training goes on where it was
 stopped. The table that the evaluation reads is then written anew, with what was measured
-now in the place of what it held before.
+now in the place of what it held before. With --publish each becomes the agent `expert-TASK`
+of the package instead, and the table stays as it is.
 """
 
 import dataclasses
@@ -15,20 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tyro
 
 import metaenvs
+from agents import pretrained
 from agents.config import ModelConfig, PPOConfig, TrainConfig
+from agents.learner.trainer import Trainer
+from agents.pretrained import export
 from agents.runs import evaluate, loop
 from agents.runs.held import Held
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import console
+from agents.trees import by_name
 from metaenvs import errors, files
 from metaenvs.evaluation import RandomPolicy, run_trials
 from metaenvs.evaluation import reference_scores as anchors
 from metaenvs.statistics import Interval, interval
 from metaenvs.suites import SUITES
 
+SUITE = "RandomProjection-v0"
+"""Whose tasks and sizes the experts have."""
 OBS_SIZE, ACTION_SIZE = 12, 2
 EPISODES = 512
 TABLE = Path(anchors.__file__).with_name("anchors.json")
@@ -97,6 +105,13 @@ RECIPES: dict[str, Recipe] = {
     "reacher_hard": Recipe(16),
 }
 
+PUBLISHED: dict[str, Recipe] = RECIPES | {
+    # Held for two control steps the expert spins faster, but no guide of an agent that holds for
+    # four: its actions, held for so long, return 143.
+    "finger_spin": Recipe(24),
+}
+"""How the experts that come with the package were trained."""
+
 OPTIMA: dict[str, float] = {
     # Paid 1 / 200 for each of 200 steps. The velocities are differences of what is seen, and
     # a linear controller of all four numbers never lets the pole fall.
@@ -134,9 +149,8 @@ def _register(task: str, recipe: Recipe) -> None:
         metaenvs.register(_env_id(task), make)
 
 
-def train(task: str, out: Path) -> RunFolder:
+def train(task: str, recipe: Recipe, out: Path) -> RunFolder:
     """The run of a task's expert, trained to its end."""
-    recipe = RECIPES[task]
     _register(task, recipe)
     run = RunFolder.resume(out / task, recipe.config(task))
     if not loop.train(run):
@@ -160,9 +174,8 @@ def settings(task: str) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def entries(task: str, run: RunFolder) -> list[dict[str, Any]]:
+def entries(task: str, recipe: Recipe, run: RunFolder) -> list[dict[str, Any]]:
     """The lines of the table for a task, one for each setting that its expert can act in."""
-    recipe = RECIPES[task]
     policy, trainer, update = evaluate.load(run, deterministic=True)
     out = []
     for action_repeat, steps in settings(task):
@@ -213,6 +226,51 @@ def known(task: str) -> list[dict[str, Any]]:
     return out
 
 
+def packaged(task: str, config: TrainConfig) -> TrainConfig:
+    """The settings of an expert's run, as ones of `SUITE` behind the identity, whose action is
+    held for the recipe's steps: what `agents.load` makes it act in."""
+    hold = PUBLISHED[task].action_repeat
+    tasks = metaenvs.make(SUITE)[0].task_names
+    return dataclasses.replace(
+        config,
+        env=SUITE,
+        env_params={f"task_weights.{name}": float(name == task) for name in tasks},
+        projection="identity",
+        hold=hold,
+        steps=config.steps * hold,
+    )
+
+
+def publish(task: str, run: RunFolder, root: Path = pretrained.FOLDER) -> Path:
+    """Make the expert of a task an agent of the package; returns its folder.
+
+    Raises:
+        RunError: if there is such an agent.
+    """
+    (line,) = [each for each in entries(task, PUBLISHED[task], run) if each["action_repeat"] == 1]
+    config = packaged(task, run.config)
+    update, agent = run.restore_agent(Trainer(run.config).state_shapes().agent())
+    arrays = {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
+    steps = line["trained"]["steps"]
+    random, expert = (Interval(**line[who]).shown() for who in ("random", "expert"))
+    card = f"""# expert-{task}
+
+{config.model.memory.upper()} expert of `{task}` alone ({sum(x.size for x in arrays.values()):,}
+parameters), trained by PPO on its observation behind the `identity` projection of `{SUITE}`'s
+sizes; each action is held for {config.hold} control steps.
+
+- {steps:,} decisions, {steps * config.hold:,} frames, seed {config.seed}; all settings:
+  `config.json`.
+- It sees {", ".join(("the observation", *config.observe))} and nothing else.
+- Return of {EPISODES} episodes, its most likely action, with 95 % intervals: {expert}. Random
+  actions: {random}. It is not the run behind the reference score of `anchors.json`, but that of
+  `python -m agents.anchors --publish --tasks {task} --out FOLDER`.
+"""
+    with export.new(root / f"expert-{task}") as folder:
+        export.write(folder, config, update, arrays, card)
+    return root / f"expert-{task}"
+
+
 def _when() -> dict[str, Any]:
     return {
         "date": datetime.date.today().isoformat(),
@@ -252,6 +310,8 @@ class Command:
     """Tasks to measure."""
     table: Path = TABLE
     """The table to write the anchors into."""
+    publish: bool = False
+    """Make agents of the package of the experts, and leave the table alone."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -259,7 +319,17 @@ def main(argv: list[str] | None = None) -> None:
     for task in command.tasks:
         errors.lookup(dict.fromkeys((*RECIPES, *OPTIMA)), task, "task with an anchor")
     for task in command.tasks:
-        found = known(task) if task in OPTIMA else entries(task, train(task, command.out))
+        if command.publish and task in PUBLISHED:
+            run = train(task, PUBLISHED[task], command.out)
+            console.print(f"wrote {publish(task, run)}", soft_wrap=True)
+        if command.publish:
+            continue
+        recipe = RECIPES.get(task)
+        found = (
+            known(task)
+            if recipe is None
+            else entries(task, recipe, train(task, recipe, command.out))
+        )
         write(found, command.table)
         for line in found:
             console.print(

@@ -125,6 +125,11 @@ class PPOConfig:
     observation, the action's projection and the time (`agents.learner.privileged`)."""
     reconstruction_coef: float = _later(0.0)
     """Weight of the squared error with which the memory reconstructs what is privileged."""
+    guidance_coef: float = _later(0.0)
+    """Weight at first of the squared error between the policy's mean and what an expert of the
+    task would do behind the trial's projection (`agents.learner.guidance`)."""
+    guidance_until: float = _later(0.5)
+    """Part of the run over which that weight falls, linearly, to zero."""
     target_kl: float | None = _later(None)
     """The learning rate is lowered after updates that change the policy by more than this, and
     raised again, up to the schedule's, after those that change it by less. None: never."""

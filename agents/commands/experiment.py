@@ -27,7 +27,7 @@ class ExperimentCommand:
 def main(argv: list[str]) -> int:
     command = options.parse(ExperimentCommand, argv, "metaenvs experiment")
     # After the arguments are read: these import jax.
-    from agents.commands.training import start_of
+    from agents.commands.training import given_for
     from agents.runs import experiment
     from agents.screen.console import console, show_rows
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         listed,
         command.out,
         say=lambda text: console.print(text, style="bold red", soft_wrap=True),
-        start_of=start_of,
+        given_for=given_for,
     )
     show_rows(command.file.stem, experiment.status(listed, command.out))
     return 0 if done else 1

@@ -65,23 +65,27 @@ def run(command: TrainCommand) -> int:
     console.quiet = jax.process_index() > 0
     devices = parallel.choose_devices(command.devices)
     loop.check(command.config, command.logs, devices)
-    start = start_of(command.config)  # refused, if at all, before a folder is made
+    given = given_for(command.config)  # refused, if at all, before a folder is made
     path = command.out or loop.default_path(command.config, command.seeds)
     runs = prepare(path, command.config, command.seeds, command.resume, command.overwrite)
-    return 0 if loop.train(*runs, logs=command.logs, devices=devices, start=start) else 130
+    return 0 if loop.train(*runs, logs=command.logs, devices=devices, given=given) else 130
 
 
-def start_of(config: TrainConfig) -> Any:
-    """The agent that `config.init_from` names; None if it names none.
+def given_for(config: TrainConfig) -> Any:
+    """The `agents.runs.loop.Given` that `config` asks for.
 
     Raises:
-        ValueError: if there is no such run folder or agent of the package.
+        ValueError: if there is no run folder or agent of the package that `init_from` names.
         RunError: if it is damaged or holds no run.
     """
-    from agents.pretrained import PretrainedAgent
+    from agents import pretrained
+    from agents.learner.trainer import Trainer
+    from agents.runs.loop import Given
     from agents.runs.run_folder import RunFolder
 
-    name = config.init_from
-    if name is None:
-        return None
-    return RunFolder.open(Path(name)) if Path(name).is_dir() else PretrainedAgent(name)
+    name, start = config.init_from, None
+    if name is not None:
+        there = Path(name).is_dir()
+        start = RunFolder.open(Path(name)) if there else pretrained.PretrainedAgent(name)
+    guided = Trainer(config).trained_tasks if config.ppo.guidance_coef else ()
+    return Given(start, pretrained.guides(guided))

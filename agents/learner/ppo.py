@@ -26,6 +26,7 @@ class Rollout(struct.PyTreeNode):
         terminated, truncated: whether the trial ended with this step.
         final_value: value of the observation after a truncated trial's last step, else 0.
         privileged: what the critic was shown besides (`agents.learner.privileged`), or None.
+        guided: what an expert would have done (`agents.learner.guidance`), or None.
     """
 
     obs: jax.Array
@@ -38,6 +39,7 @@ class Rollout(struct.PyTreeNode):
     truncated: jax.Array
     final_value: jax.Array
     privileged: jax.Array | None = None
+    guided: jax.Array | None = None
 
 
 def stop_at(rollout: Rollout, over: jax.Array) -> Rollout:

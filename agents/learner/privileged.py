@@ -4,6 +4,9 @@ A critic that sees more than the policy leaves the policy's gradient unbiased as
 the policy's memory too (Baisero and Amato 2022, arXiv 2105.11674). Nothing here is needed to act.
 """
 
+import itertools
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -29,7 +32,7 @@ def of_trial(
     projection = state.projection.observation
     norms = jnp.sum(projection**2, axis=0)
     own = (projection.T @ obs[: env.obs_size]) / jnp.maximum(norms, 1e-6)
-    parts = (
+    parts = Parts(
         own,
         1.0 * (norms > 0),
         state.projection.action.reshape(-1),
@@ -37,3 +40,30 @@ def of_trial(
         1e-3 * env.action_repeat * time[None].astype(jnp.float32),
     )
     return jnp.concatenate(parts)
+
+
+class Parts(NamedTuple):
+    """What `of_trial` joins.
+
+    Attributes:
+        own: `[..., max_obs]` the task's own observation.
+        has: `[..., max_obs]` 1 where the task has such a component.
+        action: `[..., max_act, action_size]` the action's projection.
+        task: `[..., K]` one-hot.
+        time: `[..., 1]`.
+    """
+
+    own: jax.Array
+    has: jax.Array
+    action: jax.Array
+    task: jax.Array
+    time: jax.Array
+
+
+def parts(env: RandomProjection, shown: jax.Array) -> Parts:
+    """What `shown [..., size(env)]`, of `of_trial`, was joined of."""
+    n_obs, action = env.tasks.max_obs, (env.tasks.max_act, env.action_size)
+    sizes = (n_obs, n_obs, action[0] * action[1], len(env.task_names))
+    ends = list(itertools.accumulate(sizes))
+    split = Parts(*jnp.split(shown, ends, axis=-1))
+    return split._replace(action=split.action.reshape(*shown.shape[:-1], *action))

@@ -1,7 +1,7 @@
 """Recurrent PPO over whole trials: rollout, update, and the loop's state as one pytree."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from agents.config import TrainConfig
-from agents.learner import environments, networks, optimiser, parallel, ppo, privileged
+from agents.learner import environments, guidance, networks, optimiser, parallel, ppo, privileged
 from agents.learner.correlations import Layout
 from agents.learner.moments import RewardScale, TaskScale
 from agents.learner.rollout import Loop, collect, cut, join
@@ -60,8 +60,14 @@ class Trainer:
         ValueError: if the settings do not fit together or the devices.
     """
 
-    def __init__(self, config: TrainConfig, devices: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        config: TrainConfig,
+        devices: Sequence[Any] | None = None,
+        experts: Mapping[str, Any] | None = None,
+    ):
         self.config = config
+        self._experts = experts or {}
         devices = jax.local_devices()[:1] if devices is None else devices
         share = len(devices) * config.ppo.minibatches
         if config.envs % share:
@@ -71,12 +77,13 @@ class Trainer:
             )
         self.mesh = parallel.mesh(devices)
         self.env, self.env_params = environments.make(config)
-        self._privileged = self._shown_to_critic()
+        self._privileged = self._shown()
+        learned_from = config.ppo.privileged_critic or config.ppo.reconstruction_coef
         self.network = networks.make(
             config.model,
             self.env.action_space(self.env_params),
             self.env.observation_space(self.env_params).shape[0],
-            privileged.size(self.env) if self._privileged else 0,
+            privileged.size(self.env) if learned_from else 0,
             config.ppo.privileged_critic,
             self._layout(),
         )
@@ -166,6 +173,9 @@ class Trainer:
         if value_scale is not None:
             value_scale = value_scale.updated(target, episodes["task_id"])
             target = value_scale.from_rewards(target, episodes["task_id"])
+        if self.config.ppo.guidance_coef:
+            guided = guidance.of_experts(self.env, self._experts, rollout.privileged)
+            rollout = rollout.replace(guided=guided)
         sequences = cut((rollout, advantage, target), self.segment), join(carries)
         params, opt_state, metrics = self._epochs(state, sequences, key_epochs)
         rate = optimiser.adapted(state.rate, metrics["approx_kl"], self.config.ppo.target_kl)
@@ -187,6 +197,25 @@ class Trainer:
         state = jax.lax.with_sharding_constraint(state, self.places(state))
         return state, jax.lax.with_sharding_constraint(metrics, parallel.same(self.mesh))
 
+    def check_experts(self) -> None:
+        """Refuse to be guided on tasks that no expert was given for.
+
+        Raises:
+            ValueError: naming them.
+        """
+        missing = [task for task in self.trained_tasks if task not in self._experts]
+        if self.config.ppo.guidance_coef and missing:
+            raise ValueError(
+                f"ppo.guidance_coef={self.config.ppo.guidance_coef} needs an expert of every "
+                f"training task; there is no expert of {', '.join(missing)}"
+            )
+
+    def _guidance(self, update: jax.Array) -> jax.Array:
+        """Weight of the guidance in an update."""
+        config = self.config.ppo
+        gone = update / (config.guidance_until * self.updates)
+        return config.guidance_coef * jnp.maximum(1.0 - gone, 0.0)
+
     @property
     def _tasks(self) -> int:
         return len(self.env.task_names)
@@ -197,15 +226,16 @@ class Trainer:
         weights = getattr(self.env_params, "task_weights", np.ones(1))
         return tuple(n for n, w in zip(self.env.task_names, weights, strict=True) if w > 0)
 
-    def _shown_to_critic(self):
-        """What a critic and a reconstruction get to see, `(env_state, obs, first) -> [B, P]`."""
+    def _shown(self):
+        """What only training gets to see, `(env_state, obs, first) -> [B, P]`: for a critic, a
+        reconstruction and guidance."""
         config = self.config.ppo
-        if not (config.privileged_critic or config.reconstruction_coef):
+        if not (config.privileged_critic or config.reconstruction_coef or config.guidance_coef):
             return None
         if not isinstance(self.env, RandomProjection):
             raise ValueError(
-                "ppo.privileged_critic and ppo.reconstruction_coef need trials of RandomProjection,"
-                f" {self.config.env} has none"
+                "ppo.privileged_critic, ppo.reconstruction_coef and ppo.guidance_coef need trials "
+                f"of RandomProjection, {self.config.env} has none"
             )
 
         def shown(env_state, obs, first):
@@ -310,6 +340,10 @@ class Trainer:
                 error = jnp.mean((answer.reconstruction - answer.target) ** 2)
                 total += config.reconstruction_coef * error
                 metrics |= {"loss": total, "reconstruction_error": error}
+            if config.guidance_coef:
+                error = jnp.mean((answer.policy.mode() - rollout.guided) ** 2)
+                total += self._guidance(state.update) * error
+                metrics |= {"loss": total, "guidance_error": error}
             return total, metrics
 
         def take(tree, chosen, axis):

@@ -6,9 +6,11 @@ extended.json  budgets that the run had before it was given more steps, if it wa
 card.md        what it was trained on, how long, how it scores, and with which versions
 files.sha256   sums of the other files (`sha256sum -c files.sha256` checks them)
 
-`python -m agents.pretrained.export RUN NAME` makes one of a run.
+`python -m agents.pretrained.export RUN NAME` makes one of a run, `python -m agents.anchors
+--publish` the experts of single tasks (`expert-TASK`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import numpy as np
 from agents import config as configs
 from agents.config import TrainConfig
 from agents.failures import RunError
-from agents.runs import sums
+from agents.runs import evaluate, sums
+from agents.runs.held import Held
 from agents.trees import by_name
 from metaenvs import errors
+from metaenvs.evaluation import Policy
 
 FOLDER = Path(__file__).parent
 
@@ -28,6 +32,25 @@ FOLDER = Path(__file__).parent
 def names() -> tuple[str, ...]:
     """The names of all agents that come with the package."""
     return tuple(sorted(path.parent.name for path in FOLDER.glob("*/config.json")))
+
+
+def guides(tasks: Iterable[str]) -> dict[str, Policy]:
+    """Experts that can guide others (`agents.learner.guidance`), of those tasks that have one.
+
+    They see nothing but the task's observation behind the `identity` projection of
+    RandomProjection-v0's sizes, have no memory, and take their most likely action;
+    `agents.load("expert-TASK")` holds it as long as in training.
+    """
+    found = {}
+    for task in tasks:
+        if f"expert-{task}" not in names():
+            continue
+        saved = PretrainedAgent(f"expert-{task}")
+        if saved.config.observe or saved.config.model.memory != "mlp":
+            continue
+        policy = evaluate.load(saved, deterministic=True)[0]
+        found[task] = policy.policy if isinstance(policy, Held) else policy
+    return found
 
 
 class PretrainedAgent:

@@ -7,6 +7,8 @@ import argparse
 import json
 import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,6 @@ def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
     Raises:
         RunError: if the run is not finished and evaluated, or there is such an agent.
     """
-    folder = root / name
-    if folder.exists():
-        raise RunError(f"{folder} exists; a published agent does not change: name another")
     for file in ("summary.json", "evaluation.json"):
         if not (run.path / file).exists():
             raise RunError(f"{run.path} has no {file}: train to the end and evaluate it first")
@@ -41,17 +40,38 @@ def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
     update, agent = run.restore_agent(trainer.state_shapes().agent())
     arrays = {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
     result = json.loads((run.path / "evaluation.json").read_text())
-    unfinished = root / f"{name}.partial"
+    with new(root / name) as unfinished:
+        text = card(name, run, trainer, update, arrays, result)
+        write(unfinished, run.config, update, arrays, text)
+        if run_folder.extended(run.path):
+            shutil.copy(run.path / run_folder.EXTENDED, unfinished)
+    return root / name
+
+
+@contextmanager
+def new(folder: Path) -> Iterator[Path]:
+    """Where to write the files of an agent that comes to be `folder`, whole or not at all.
+
+    Raises:
+        RunError: if there is such an agent.
+    """
+    if folder.exists():
+        raise RunError(f"{folder} exists; a published agent does not change: name another")
+    unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    (unfinished / "config.json").write_text(configs.to_json(run.config))
-    np.savez(unfinished / "params.npz", update=update, **arrays)  # type: ignore[arg-type]
-    if run_folder.extended(run.path):
-        shutil.copy(run.path / run_folder.EXTENDED, unfinished)
-    (unfinished / "card.md").write_text(card(name, run, trainer, update, arrays, result))
+    yield unfinished
     sums.write(unfinished)
     unfinished.rename(folder)
-    return folder
+
+
+def write(
+    folder: Path, config: TrainConfig, update: int, arrays: dict[str, np.ndarray], card: str
+) -> None:
+    """The files that every agent of the package has, but for their sums."""
+    (folder / "config.json").write_text(configs.to_json(config))
+    np.savez(folder / "params.npz", update=update, **arrays)  # type: ignore[arg-type]
+    (folder / "card.md").write_text(card)
 
 
 def card(

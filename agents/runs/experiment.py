@@ -16,7 +16,6 @@ from agents.config import TrainConfig
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
 from agents.runs import evaluate, loop
-from agents.runs.evaluate import Saved
 from agents.runs.run_folder import RunFolder, check
 from metaenvs import errors, evaluation, files
 
@@ -112,14 +111,14 @@ def walk(
     experiment: Experiment,
     root: Path,
     say: Callable[[str], None],
-    start_of: Callable[[TrainConfig], Saved | None] = lambda config: None,
+    given_for: Callable[[TrainConfig], loop.Given] = lambda config: loop.NOTHING,
 ) -> bool:
     """Train and evaluate all runs, each from where it stands; returns whether all are done.
 
     Evaluations are collected in `root`/evaluations, named after run and seed. A run that
     diverges is said to have done so, and the others go on. On Ctrl-C or SIGTERM the present
-    update is finished and saved, and the walk ends. `start_of` finds the agent that a run's
-    `init_from` names.
+    update is finished and saved, and the walk ends. `given_for` finds the agents that a run's
+    settings ask for.
 
     Raises:
         RunError: if a run was started with other settings (before any is trained), or
@@ -129,7 +128,7 @@ def walk(
     all_done = True
     for path, config in experiment.members(root):
         try:
-            if not _train(path, config, start_of(config)):
+            if not _train(path, config, given_for(config)):
                 return False
         except DivergedError as error:
             say(f"{path}: {error}")
@@ -142,10 +141,10 @@ def walk(
     return all_done
 
 
-def _train(path: Path, config: TrainConfig, start: Saved | None) -> bool:
+def _train(path: Path, config: TrainConfig, given: loop.Given) -> bool:
     if (path / "summary.json").exists():
         return True
-    return loop.train(RunFolder.resume(path, config), start=start)
+    return loop.train(RunFolder.resume(path, config), given=given)
 
 
 def _evaluate(path: Path, protocol: str, collected: Path) -> None:

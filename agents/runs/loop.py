@@ -4,10 +4,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +23,7 @@ from agents.runs.checkpoint import newest_whole
 from agents.runs.evaluate import Saved
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import TrainingProgress, console
+from metaenvs.evaluation import Policy
 
 
 def check(
@@ -35,6 +37,22 @@ def check(
     """
     sinks.check(logs)
     Trainer(config, devices)
+
+
+class Given(NamedTuple):
+    """Agents that a training builds on.
+
+    Attributes:
+        start: the one that the setting `init_from` names.
+        experts: policies by task, where `ppo.guidance_coef` asks for them
+            (`agents.learner.guidance`).
+    """
+
+    start: Saved | None = None
+    experts: Mapping[str, Policy] = MappingProxyType({})
+
+
+NOTHING = Given()
 
 
 class StopRequest:
@@ -68,18 +86,19 @@ def train(
     *runs: RunFolder,
     logs: Sequence[str] = ("tensorboard",),
     devices: Sequence[Any] | None = None,
-    start: Saved | None = None,
+    given: Given = NOTHING,
 ) -> bool:
     """Train to the end of the runs' budget, from their last whole checkpoint if there is one.
 
     Several runs differ in their seed alone and are trained by one program. The folders are
     this process's alone meanwhile, and left to others at the end. On Ctrl-C or
     SIGTERM the present update is finished and saved first. `logs` are names in
-    `sinks.SINKS`; `devices` are by default the first; `start` is the agent that the setting
-    `init_from` names. Returns whether the end was reached.
+    `sinks.SINKS`; `devices` are by default the first; `given` holds the agents that the settings
+    ask for. Returns whether the end was reached.
 
     Raises:
-        ValueError: if the runs are to start from an agent and none is given.
+        ValueError: if the runs are to start from an agent, or to be guided by experts, and
+            none is given.
         DivergedError: if the loss, the gradient or the parameters become infinite or NaN.
         RunError: if a line or a checkpoint cannot be written, or another process trains into
             a folder.
@@ -88,19 +107,20 @@ def train(
         for run in runs:
             stack.callback(run.release)
             run.lock()
-        return _train(runs, logs, devices, start)
+        return _train(runs, logs, devices, given)
 
 
 def _train(
     runs: Sequence[RunFolder],
     logs: Sequence[str],
     devices: Sequence[Any] | None,
-    start: Saved | None,
+    given: Given,
 ) -> bool:
     config = runs[0].config
-    trainer = Trainer(config, devices)
+    trainer = Trainer(config, devices, given.experts)
+    trainer.check_experts()
     seeds = Seeds(trainer, [run.config.seed for run in runs])
-    done, state = _begin(runs, seeds, start)
+    done, state = _begin(runs, seeds, given.start)
     console.print(
         f"{', '.join(str(run.path) for run in runs)}: {config.env}, {trainer.updates} updates "
         f"of {trainer.steps_per_update:,} steps ({config.envs} environments x "

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from agents.commands.training import start_of
+from agents.commands.training import given_for
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.failures import RunError
 from agents.learner.trainer import Trainer
@@ -39,7 +39,7 @@ def params(path):
 def test_it_starts_with_that_agents_parameters(first, tmp_path):
     # The rate is 0: what it ends with is what it started with.
     config = dataclasses.replace(TINY, seed=2, init_from=str(first))
-    loop.train(RunFolder.create(tmp_path / "a", config), logs=(), start=start_of(config))
+    loop.train(RunFolder.create(tmp_path / "a", config), logs=(), given=given_for(config))
     other = dataclasses.replace(TINY, seed=2)
     loop.train(RunFolder.create(tmp_path / "b", other), logs=())
     same, different = params(tmp_path / "a"), params(tmp_path / "b")
@@ -51,12 +51,12 @@ def test_it_starts_with_that_agents_parameters(first, tmp_path):
 
 def test_what_it_cannot_start_from_is_refused(first, tmp_path):
     with pytest.raises(ValueError, match="unknown agent 'nowhere'"):
-        start_of(dataclasses.replace(TINY, init_from="nowhere"))
+        given_for(dataclasses.replace(TINY, init_from="nowhere"))
     wider = dataclasses.replace(
         TINY, init_from=str(first), model=dataclasses.replace(TINY.model, width=16)
     )
     with pytest.raises(RunError, match="first"):
-        loop.train(RunFolder.create(tmp_path / "w", wider), logs=(), start=start_of(wider))
+        loop.train(RunFolder.create(tmp_path / "w", wider), logs=(), given=given_for(wider))
     with pytest.raises(ValueError, match=r"init_from='.*first': give the agent as start"):
         config = dataclasses.replace(TINY, init_from=str(first))
         loop.train(RunFolder.create(tmp_path / "n", config), logs=())
