@@ -214,8 +214,8 @@ def test_actions_may_be_sequences(tiny):
         envs.reset(seed=0)
         results.append(envs.step(actions)[0])
         np.testing.assert_array_equal(results[0], results[-1])
-    with pytest.raises(ValueError, match=r"actions have shape \(2,\), needed is \(3, 2\)"):
-        wrong = TrialVectorEnv(tiny, num_envs=3)
+    with pytest.raises(ValueError, match=r"actions have shape \(2,\), needed is \(2, 2\)"):
+        wrong = TrialVectorEnv(tiny, num_envs=2)
         wrong.reset(seed=0)
         wrong.step(rows[0])
 
