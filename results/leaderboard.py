@@ -18,6 +18,7 @@ from agents.report.tables import markdown, raw_text
 from metaenvs import evaluation, statistics
 from results.data import (
     DOCS,
+    GUIDED,
     IN_CONTEXT,
     LONG,
     MAIN,
@@ -55,6 +56,7 @@ REFERENCE = Ours("S5", "recurrent PPO, 2 layers x 64", MAIN, "s5")
 """Whose file random actions and experts are read from."""
 
 OURS = (
+    Ours("S5, in context, guided at first", "docs/adaptation.md", GUIDED, "freed"),
     Ours("S5, in context, longer", "docs/adaptation.md", WITH_LOCAL_MODEL_LONG, "long"),
     Ours("S5, in context, with a local model", "docs/adaptation.md", WITH_LOCAL_MODEL_FOUR, "four"),
     Ours(
@@ -64,7 +66,7 @@ OURS = (
         "two",
         headline=False,
     ),
-    Ours("S5, in context, with a model", "docs/adaptation.md", WITH_MODEL, "s5"),
+    Ours("S5, in context, with a model", "docs/adaptation.md", WITH_MODEL, "s5", headline=False),
     Ours("S5, in context", "docs/adaptation.md", IN_CONTEXT, "s5"),
     Ours("S5, longer", "recurrent PPO, 2 layers x 64", LONG, "layers2"),
     REFERENCE,
