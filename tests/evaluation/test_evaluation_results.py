@@ -169,13 +169,13 @@ def test_broken_files_are_named(result, tmp_path):
 def test_only_equal_measurements_are_compared(result):
     evaluation.check_comparable([result, copy.deepcopy(result)], ["a.json", "b.json"])
     for change, message in (
-        ({"suite": "RandomProjection-v0"}, r"a.json and b.json .* their suite differ: '.*' and"),
+        ({"suite": "RandomProjection-v0"}, r"a.json and b.json .* they differ in suite: '.*' and"),
         (
             {"protocol": result["protocol"] | {"id": "v2"}},
-            r"their protocol differ: 'test' and 'v2'",
+            r"they differ in protocol: 'test' and 'v2'",
         ),
-        ({"protocol": result["protocol"] | {"seed": 1}}, r"their protocol's settings differ"),
-        ({"anchors": {"x": 1}}, r"their anchors differ"),
+        ({"protocol": result["protocol"] | {"seed": 1}}, r"they differ in protocol's settings"),
+        ({"anchors": {"x": 1}}, r"they differ in anchors"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluation.check_comparable([result, result | change], ["a.json", "b.json"])
