@@ -28,7 +28,6 @@ from agents.runs import evaluate, loop
 from agents.runs.held import Held
 from agents.runs.run_folder import RunFolder
 from agents.screen.console import console
-from agents.trees import by_name
 from metaenvs import errors, files
 from metaenvs.evaluation import RandomPolicy, run_trials
 from metaenvs.evaluation import reference_scores as anchors
@@ -109,14 +108,7 @@ PUBLISHED: dict[str, Recipe] = {
     # Held for two control steps the expert spins faster, but no guide of an agent that holds for
     # four: its actions, held for so long, return 143 instead of 563.
     task: Recipe(24) if task == "finger_spin" else RECIPES[task]
-    for task in (
-        "ball_in_cup_catch",
-        "cartpole_swingup",
-        "finger_spin",
-        "finger_turn_hard",
-        "point_mass_easy",
-        "reacher_easy",
-    )
+    for task in SUITES[SUITE].train
 }
 """How the experts that come with the package were trained: as guides of others
 (`agents.learner.guidance`), on the training tasks of `SUITE`."""
@@ -212,6 +204,12 @@ def entries(task: str, recipe: Recipe, run: RunFolder) -> list[dict[str, Any]]:
     return out
 
 
+def measured(task: str, out: Path) -> list[dict[str, Any]]:
+    """The lines of the table for a task whose expert is trained in `out`."""
+    recipe = RECIPES[task]
+    return entries(task, recipe, train(task, recipe, out))
+
+
 def known(task: str) -> list[dict[str, Any]]:
     """The lines of the table for a task of `OPTIMA`, one for each suite that has it."""
     best = Interval(*[OPTIMA[task]] * 3)
@@ -256,14 +254,23 @@ def publish(task: str, run: RunFolder, root: Path = pretrained.FOLDER) -> Path:
     Raises:
         RunError: if there is such an agent.
     """
-    (line,) = [each for each in entries(task, PUBLISHED[task], run) if each["action_repeat"] == 1]
-    config = packaged(task, run.config)
-    update, agent = run.restore_agent(Trainer(run.config).state_shapes().agent())
-    arrays = {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
+    recipe = PUBLISHED[task]
+    with export.new(root / f"expert-{task}") as folder:
+        (line,) = [each for each in entries(task, recipe, run) if each["action_repeat"] == 1]
+        config = packaged(task, run.config)
+        update, arrays = export.parameters(run, Trainer(run.config))
+        export.write(folder, config, update, arrays, card(task, config, arrays, line))
+    return root / f"expert-{task}"
+
+
+def card(
+    task: str, config: TrainConfig, arrays: dict[str, np.ndarray], line: dict[str, Any]
+) -> str:
+    """The model card of an expert, in Markdown; `line` is of `entries`."""
     steps = line["trained"]["steps"]
     random, expert = (Interval(**line[who]).shown() for who in ("random", "expert"))
     size = sum(x.size for x in arrays.values())
-    card = f"""# expert-{task}
+    return f"""# expert-{task}
 
 {config.model.memory.upper()} expert of `{task}` alone ({size:,} parameters), trained by PPO behind
 the `identity` projection of `{SUITE}`'s sizes. Each action is held for {config.hold} control steps.
@@ -275,9 +282,6 @@ the `identity` projection of `{SUITE}`'s sizes. Each action is held for {config.
 - It is that of `python -m agents.anchors --publish --tasks {task} --out FOLDER`, and another run
   than the one behind the reference score in `anchors.json`.
 """
-    with export.new(root / f"expert-{task}") as folder:
-        export.write(folder, config, update, arrays, card)
-    return root / f"expert-{task}"
 
 
 def _when() -> dict[str, Any]:
@@ -315,8 +319,9 @@ class Command:
 
     out: Path
     """Folder of the experts' runs."""
-    tasks: tuple[str, ...] = (*RECIPES, *OPTIMA)
-    """Tasks to measure."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to measure, by default all: those of the table, or with --publish those of the
+    package's experts."""
     table: Path = TABLE
     """The table to write the anchors into."""
     publish: bool = False
@@ -325,20 +330,18 @@ class Command:
 
 def main(argv: list[str] | None = None) -> None:
     command = tyro.cli(Command, args=argv, prog="python -m agents.anchors", description=__doc__)
-    for task in command.tasks:
-        errors.lookup(dict.fromkeys((*RECIPES, *OPTIMA)), task, "task with an anchor")
-    for task in command.tasks:
-        if command.publish and task in PUBLISHED:
+    choices = dict.fromkeys(PUBLISHED if command.publish else (*RECIPES, *OPTIMA))
+    tasks = command.tasks or tuple(choices)
+    for task in tasks:
+        errors.lookup(
+            choices, task, "task with an expert" if command.publish else "task with an anchor"
+        )
+    for task in tasks:
+        if command.publish:
             run = train(task, PUBLISHED[task], command.out)
             console.print(f"wrote {publish(task, run)}", soft_wrap=True)
-        if command.publish:
             continue
-        recipe = RECIPES.get(task)
-        found = (
-            known(task)
-            if recipe is None
-            else entries(task, recipe, train(task, recipe, command.out))
-        )
+        found = known(task) if task in OPTIMA else measured(task, command.out)
         write(found, command.table)
         for line in found:
             console.print(

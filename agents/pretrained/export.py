@@ -33,14 +33,13 @@ def export(run: RunFolder, name: str, root: Path = pretrained.FOLDER) -> Path:
     Raises:
         RunError: if the run is not finished and evaluated, or there is such an agent.
     """
-    for file in ("summary.json", "evaluation.json"):
-        if not (run.path / file).exists():
-            raise RunError(f"{run.path} has no {file}: train to the end and evaluate it first")
-    trainer = Trainer(run.config)
-    update, agent = run.restore_agent(trainer.state_shapes().agent())
-    arrays = {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
-    result = json.loads((run.path / "evaluation.json").read_text())
     with new(root / name) as unfinished:
+        for file in ("summary.json", "evaluation.json"):
+            if not (run.path / file).exists():
+                raise RunError(f"{run.path} has no {file}: train to the end and evaluate it first")
+        trainer = Trainer(run.config)
+        update, arrays = parameters(run, trainer)
+        result = json.loads((run.path / "evaluation.json").read_text())
         text = card(name, run, trainer, update, arrays, result)
         write(unfinished, run.config, update, arrays, text)
         if run_folder.extended(run.path):
@@ -60,9 +59,18 @@ def new(folder: Path) -> Iterator[Path]:
     unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    yield unfinished
-    sums.write(unfinished)
-    unfinished.rename(folder)
+    try:
+        yield unfinished
+        sums.write(unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def parameters(run: RunFolder, trainer: Trainer) -> tuple[int, dict[str, np.ndarray]]:
+    """Updates of a run, and its network's parameters by their dotted names."""
+    update, agent = run.restore_agent(trainer.state_shapes().agent())
+    return update, {path: np.asarray(leaf) for path, leaf in by_name(agent).items()}
 
 
 def write(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import metaenvs
-from agents import pretrained
+from agents import anchors, pretrained
 from agents.commands.training import given_for
 from agents.config import PRESETS
 from agents.learner import guidance, privileged
@@ -72,3 +72,9 @@ def test_training_is_given_the_experts_of_its_tasks():
     assert given_for(config).experts == {}
     guided = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, guidance_coef=1.0))
     assert set(given_for(guided).experts) == {"cartpole_swingup", "point_mass_easy", "reacher_easy"}
+
+
+def test_only_the_training_tasks_experts_are_published(tmp_path):
+    with pytest.raises(ValueError, match="unknown task with an expert 'reacher_hard'"):
+        anchors.main(["--publish", "--tasks", "reacher_hard", "--out", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
