@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from agents import config as configs
+from agents import presets
 from agents.learner.seeds import Seeds
 from agents.learner.trainer import Trainer
 from benchmarks.report import Claim, Result
@@ -23,7 +23,7 @@ def run(quick: bool) -> Result:
     one, four = rows
     compiling = 4 * one["compile seconds"] / four["compile seconds"]
     running = 4 * one["seconds per update"] / four["seconds per update"]
-    whole = Trainer(configs.preset("demo")).updates
+    whole = Trainer(presets.preset("demo")).updates
 
     def total(row):
         return row["compile seconds"] + whole * row["seconds per update"]
@@ -39,7 +39,7 @@ def run(quick: bool) -> Result:
 
 
 def _measure(seeds: int, updates: int) -> dict[str, Any]:
-    programs = Seeds(Trainer(configs.preset("demo")), range(seeds))
+    programs = Seeds(Trainer(presets.preset("demo")), range(seeds))
     start = time.perf_counter()
     state, _ = jax.block_until_ready(programs.update(programs.init()))
     first = time.perf_counter() - start

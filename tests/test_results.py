@@ -8,7 +8,7 @@ import pytest
 from gymnax.environments.spaces import Discrete
 
 from agents import config as configs
-from agents import sequence_models
+from agents import presets, sequence_models
 from agents.learner import networks
 from agents.runs import experiment
 from results import data, leaderboard, page, popgym
@@ -69,7 +69,7 @@ def test_the_preset_reference_is_the_published_baseline():
     published = configs.flat(
         experiment.read(ROOT / f"results/experiments/{data.MAIN}.toml").runs["s5"]
     )
-    preset = configs.flat(configs.preset("reference"))
+    preset = configs.flat(presets.preset("reference"))
     free = {"preset", "checkpoint_every", "model.params"}  # no matter for what is learned
     assert {k: v for k, v in published.items() if k not in free} == {
         k: v for k, v in preset.items() if k not in free

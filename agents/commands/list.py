@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 from agents import pretrained, sequence_models
-from agents.config import PRESETS
+from agents.presets import PRESETS
 from agents.screen.console import console
 from metaenvs import popgym, projections, tasks
 from metaenvs.evaluation.protocol import PROTOCOLS

@@ -4,7 +4,7 @@ import argparse
 import difflib
 
 from agents.commands import training
-from agents.config import PRESETS
+from agents.presets import PRESETS
 
 
 def main(argv: list[str]) -> int:

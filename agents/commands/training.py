@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import tyro
 
 from agents.commands import options
-from agents.config import PRESETS, TrainConfig
+from agents.config import TrainConfig
+from agents.presets import PRESETS
 
 
 @dataclasses.dataclass(frozen=True)

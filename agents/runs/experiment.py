@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from agents import config as configs
+from agents import presets
 from agents.config import TrainConfig
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
@@ -89,7 +90,7 @@ def _config(name: str, common: dict[str, Any], own: dict[str, Any]) -> TrainConf
             if "seed" in values:
                 raise ValueError("seeds are not set by run: give their number, seeds = 3")
         preset = own.get("preset", common.get("preset", "demo"))
-        config = configs.override(configs.preset(preset), common)
+        config = configs.override(presets.preset(preset), common)
         config = configs.override(config, own)
         loop.check(config)
         return config

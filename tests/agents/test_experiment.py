@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import cli
+from agents import cli, presets
 from agents import config as configs
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
@@ -65,7 +65,7 @@ def test_settings_are_the_presets_then_the_lists_then_the_runs(small, tmp_path):
         "model.memory": ("s5", "mlp"),
         "model.state_size": (4, None),
     }
-    demo = configs.preset("demo")
+    demo = presets.preset("demo")
     assert s5 == dataclasses.replace(
         demo,
         env="RandomProjection-StatelessCartPole-v0",

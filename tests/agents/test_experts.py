@@ -10,8 +10,8 @@ import pytest
 import metaenvs
 from agents import anchors, pretrained
 from agents.commands.training import given_for
-from agents.config import PRESETS
 from agents.learner import guidance, privileged
+from agents.presets import PRESETS
 
 
 def returns(env, tasks, trials):

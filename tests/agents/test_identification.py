@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import config as configs
+from agents import presets
 from agents.learner import identification
 from agents.learner.identification import FORGETTING, PRIOR
 from agents.learner.trainer import Trainer
@@ -121,7 +121,7 @@ def test_what_is_rewarded_is_found_anew_in_every_episode():
     ("part", "needed"), [("identification", "correlations"), ("local_model", "identification")]
 )
 def test_a_part_goes_with_the_one_it_is_made_of(part, needed):
-    config = configs.PRESETS["in-context-lite"]
+    config = presets.PRESETS["in-context-lite"]
     model = dataclasses.replace(config.model, **{needed: False, part: True})
     with pytest.raises(ValueError, match=rf"model\.{part} goes with model\.{needed}, which is off"):
         Trainer(dataclasses.replace(config, model=model))

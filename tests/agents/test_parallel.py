@@ -11,14 +11,14 @@ import jax
 import numpy as np
 import pytest
 
-from agents import config as configs
+from agents import presets
 from agents.config import PPOConfig
 from agents.learner import parallel, ppo
 from agents.learner.trainer import Trainer
 from agents.runs import loop
 from agents.runs.run_folder import RunFolder
 
-DEMO = configs.preset("demo")  # what the command line starts from
+DEMO = presets.preset("demo")  # what the command line starts from
 # Compiles in seconds.
 PENDULUM = dataclasses.replace(
     DEMO,

@@ -10,8 +10,8 @@ from rich.console import Console
 
 import metaenvs
 from agents import cli, pretrained, sequence_models
-from agents.config import PRESETS
 from agents.learner import optimiser
+from agents.presets import PRESETS
 from agents.runs import sinks
 from agents.screen import console as screen
 from agents.sequence_models import scan

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import cli
+from agents import cli, presets
 from agents import config as configs
 from agents.failures import DivergedError, RunError
 from agents.learner.trainer import Trainer
@@ -23,7 +23,7 @@ from agents.runs import loop, sinks
 from agents.runs.run_folder import RunFolder
 from metaenvs import projections
 
-DEMO = configs.preset("demo")  # what the command line starts from
+DEMO = presets.preset("demo")  # what the command line starts from
 TINY = dataclasses.replace(
     DEMO,
     steps=4 * 500 * 4,  # four updates
@@ -263,7 +263,7 @@ def test_divergence_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, m
 
 
 def test_config_survives_json():
-    for config in configs.PRESETS.values():
+    for config in presets.PRESETS.values():
         assert configs.from_json(configs.to_json(config)) == config
     text = json.dumps({**dataclasses.asdict(TINY), "envz": 3})
     with pytest.raises(ValueError, match=r"unknown field of TrainConfig 'envz'.*Choices:.* envs,"):
