@@ -29,6 +29,7 @@ WITH_LOCAL_MODEL = "random-projection-v0-in-context-local"
 WITH_LOCAL_MODEL_FOUR = "random-projection-v0-in-context-local-four"
 WITH_LOCAL_MODEL_LONG = "random-projection-v0-in-context-local-long"
 GUIDED = "random-projection-v0-in-context-guided"
+GUIDED_FOUR = "random-projection-v0-in-context-guided-four"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

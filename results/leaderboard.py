@@ -19,6 +19,7 @@ from metaenvs import evaluation, statistics
 from results.data import (
     DOCS,
     GUIDED,
+    GUIDED_FOUR,
     IN_CONTEXT,
     LONG,
     MAIN,
@@ -56,7 +57,8 @@ REFERENCE = Ours("S5", "recurrent PPO, 2 layers x 64", MAIN, "s5")
 """Whose file random actions and experts are read from."""
 
 OURS = (
-    Ours("S5, in context, guided at first", "docs/adaptation.md", GUIDED, "freed"),
+    Ours("S5, in context, guided, then trials of four", "docs/adaptation.md", GUIDED_FOUR, "four"),
+    Ours("S5, in context, guided at first", "docs/adaptation.md", GUIDED, "freed", headline=False),
     Ours("S5, in context, longer", "docs/adaptation.md", WITH_LOCAL_MODEL_LONG, "long"),
     Ours("S5, in context, with a local model", "docs/adaptation.md", WITH_LOCAL_MODEL_FOUR, "four"),
     Ours(
