@@ -88,5 +88,7 @@ def given_for(config: TrainConfig) -> Any:
     if name is not None:
         there = Path(name).is_dir()
         start = RunFolder.open(Path(name)) if there else pretrained.PretrainedAgent(name)
-    guided = Trainer(config).trained_tasks if config.ppo.guidance_coef else ()
-    return Given(start, pretrained.guides(guided))
+    if not config.ppo.guidance_coef:
+        return Given(start)
+    trainer = Trainer(config)
+    return Given(start, pretrained.guides(trainer.trained_tasks, trainer.env))

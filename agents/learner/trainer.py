@@ -207,7 +207,8 @@ class Trainer:
         if self.config.ppo.guidance_coef and missing:
             raise ValueError(
                 f"ppo.guidance_coef={self.config.ppo.guidance_coef} needs an expert of every "
-                f"training task; there is no expert of {', '.join(missing)}"
+                f"training task; there is none of {', '.join(missing)} for "
+                f"observations of {self.env.obs_size} and actions of {self.env.action_size} numbers"
             )
 
     def _guidance(self, update: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from agents.failures import RunError
 from agents.runs import evaluate, sums
 from agents.runs.held import Held
 from agents.trees import by_name
-from metaenvs import errors
+from metaenvs import RandomProjection, errors
 from metaenvs.evaluation import Policy
 
 FOLDER = Path(__file__).parent
@@ -34,12 +34,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in FOLDER.glob("*/config.json")))
 
 
-def guides(tasks: Iterable[str]) -> dict[str, Policy]:
-    """Experts that can guide others (`agents.learner.guidance`), of those tasks that have one.
+def guides(tasks: Iterable[str], env: RandomProjection) -> dict[str, Policy]:
+    """Experts that can guide others in `env` (`agents.learner.guidance`), of those of `tasks` that
+    have one whose observations and actions are of `env`'s sizes.
 
-    They see nothing but the task's observation behind the `identity` projection of
-    RandomProjection-v0's sizes, have no memory, and take their most likely action;
-    `agents.load("expert-TASK")` holds it as long as in training.
+    They see nothing but the task's observation behind the `identity` projection, have no memory,
+    and take their most likely action; `agents.load("expert-TASK")` holds it as long as in training.
     """
     found = {}
     for task in tasks:
@@ -48,7 +48,10 @@ def guides(tasks: Iterable[str]) -> dict[str, Policy]:
         saved = PretrainedAgent(f"expert-{task}")
         if saved.config.observe or saved.config.model.memory != "mlp":
             continue
-        policy = evaluate.load(saved, deterministic=True)[0]
+        policy, trainer, _ = evaluate.load(saved, deterministic=True)
+        sizes = trainer.env.obs_size, trainer.env.action_size
+        if sizes != (env.obs_size, env.action_size):
+            continue
         found[task] = policy.policy if isinstance(policy, Held) else policy
     return found
 

@@ -1,13 +1,14 @@
 """Runs listed in a file, to be compared: trained and evaluated one after the other."""
 
 import dataclasses
+import itertools
 import json
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -20,7 +21,14 @@ from agents.runs import evaluate, loop
 from agents.runs.run_folder import RunFolder, check
 from metaenvs import errors, evaluation, files
 
-FIELDS = ("protocol", "seeds", "all", "runs")
+FIELDS = ("protocol", "seeds", "all", "runs", "grid")
+
+
+class Member(NamedTuple):
+    """A run of an experiment: its name there, and its seed."""
+
+    run: str
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +61,8 @@ def read(path: Path) -> Experiment:
 
     `protocol` and `seeds` are those of `Experiment`; the table `all` holds settings of every
     run, `runs.NAME` a run's own, under the names that `metaenvs train` has for them
-    (`model.memory`); the preset comes first, then `all`, then the run's own.
+    (`model.memory`); the preset comes first, then `all`, then the run's own. With a table `grid`,
+    of lists of values, there is each of these runs (without them one) with each combination.
 
     Raises:
         ValueError: the file is no TOML, or what it says cannot be trained or evaluated; the
@@ -67,7 +76,8 @@ def read(path: Path) -> Experiment:
         for field in listed:
             if field not in FIELDS:
                 raise errors.unknown(field, FIELDS, "field of an experiment")
-        runs = listed.get("runs")
+        grid = _grid({"grid": listed.get("grid", {})})
+        runs = listed.get("runs", {"": {}} if grid else {})
         if not runs or not isinstance(runs, dict):
             raise ValueError("it lists no runs: add a table [runs.NAME] for each")
         seeds = listed.get("seeds", 1)
@@ -77,21 +87,58 @@ def read(path: Path) -> Experiment:
         if protocol is not None:
             errors.lookup(evaluation.PROTOCOLS, protocol, "protocol")
         common = listed.get("all", {})
-        return Experiment({n: _config(n, common, own) for n, own in runs.items()}, seeds, protocol)
+        named: dict[str, TrainConfig] = {}
+        for (run, own), point in itertools.product(runs.items(), itertools.product(*grid)):
+            name = "_".join(filter(None, [run, *map(_value_name, point)]))
+            if name in named:
+                raise ValueError(f"run {name!r}: the grid makes two of this name")
+            named[name] = _config(name, common, own, *(value.table["grid"] for value in point))
+        return Experiment(named, seeds, protocol)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _config(name: str, common: dict[str, Any], own: dict[str, Any]) -> TrainConfig:
+class _Value(NamedTuple):
+    """One of a grid's values: of which setting, and as a table of settings."""
+
+    setting: str
+    value: Any
+    table: dict[str, Any]
+
+
+def _grid(table: dict[str, Any]) -> list[list[_Value]]:
+    """The values of each setting in a table, which may be nested, of lists of values."""
+    found = []
+    for name, values in table.items():
+        if isinstance(values, dict):
+            inner = _grid(values)
+            found += [[v._replace(table={name: v.table}) for v in each] for each in inner]
+        elif isinstance(values, list) and values:
+            found.append([_Value(name, value, {name: value}) for value in values])
+        else:
+            raise ValueError(f"{name} is {values!r}: a grid is made of lists of values to try")
+    return found
+
+
+def _value_name(value: _Value) -> str:
+    """learning_rate-0.001: as a part of a run's name."""
+    return f"{value.setting}-" + re.sub(r"[^\w.-]+", "-", str(value.value)).strip("-")
+
+
+def _config(name: str, *tables: dict[str, Any]) -> TrainConfig:
+    """The settings of a run: its preset, and what each of `tables` puts in its place."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"run {name!r}: its name is that of a folder, of letters, digits and _.-")
     try:
-        for values in (common, own):
-            if "seed" in values:
-                raise ValueError("seeds are not set by run: give their number, seeds = 3")
-        preset = own.get("preset", common.get("preset", "demo"))
-        config = configs.override(presets.preset(preset), common)
-        config = configs.override(config, own)
+        for values in tables:
+            if not isinstance(values, dict):
+                raise ValueError(f"it is {values!r}, which is no table of settings")
+        if any("seed" in values for values in tables):
+            raise ValueError("seeds are not set by run: give their number, seeds = 3")
+        preset = [values["preset"] for values in tables if "preset" in values]
+        config = presets.preset(preset[-1] if preset else "demo")
+        for values in tables:
+            config = configs.override(config, values)
         loop.check(config)
         return config
     except ValueError as error:
@@ -113,13 +160,14 @@ def walk(
     root: Path,
     say: Callable[[str], None],
     given_for: Callable[[TrainConfig], loop.Given] = lambda config: loop.NOTHING,
+    only: Sequence[Member] | None = None,
 ) -> bool:
     """Train and evaluate all runs, each from where it stands; returns whether all are done.
 
     Evaluations are collected in `root`/evaluations, named after run and seed. A run that
     diverges is said to have done so, and the others go on. On Ctrl-C or SIGTERM the present
     update is finished and saved, and the walk ends. `given_for` finds the agents that a run's
-    settings ask for.
+    settings ask for. `only` some of the runs are walked, if they are given; None: all.
 
     Raises:
         RunError: if a run was started with other settings (before any is trained), or
@@ -128,6 +176,8 @@ def walk(
     check_folders(experiment, root)
     all_done = True
     for path, config in experiment.members(root):
+        if only is not None and _member(path, config) not in only:
+            continue
         try:
             if not _train(path, config, given_for(config)):
                 return False
@@ -140,6 +190,17 @@ def walk(
         # Each run has programs of its own.
         jax.clear_caches()
     return all_done
+
+
+def _member(path: Path, config: TrainConfig) -> Member:
+    return Member(path.parent.name, config.seed)
+
+
+def unfinished(experiment: Experiment, root: Path) -> list[Member]:
+    """The runs that are still to be trained or, where there is a protocol, evaluated."""
+    last = "summary.json" if experiment.protocol is None else "evaluation.json"
+    members = experiment.members(root)
+    return [_member(path, config) for path, config in members if not (path / last).exists()]
 
 
 def _train(path: Path, config: TrainConfig, given: loop.Given) -> bool:

@@ -82,6 +82,24 @@ def test_settings_are_the_presets_then_the_lists_then_the_runs(small, tmp_path):
     assert order == [("s5", 0), ("mlp", 0), ("s5", 1), ("mlp", 1)]
 
 
+def test_a_grid_is_every_run_with_every_combination(tmp_path):
+    grid = """
+[grid]
+ppo.learning_rate = [1e-3, 5e-4]
+model.encoder = [[8], [16, 16]]
+"""
+    found = experiment.read(listed(tmp_path, LIST.replace('protocol = "small"', "") + grid)).runs
+    assert len(found) == 8
+    config = found["mlp_learning_rate-0.0005_encoder-16-16"]
+    assert (config.ppo.learning_rate, config.model.encoder) == (5e-4, (16, 16))
+    assert (config.model.memory, config.model.width, config.ppo.epochs) == ("mlp", 8, 1)
+    alone = experiment.read(listed(tmp_path, "[grid]\nmodel.memory = ['s5', 'gru']")).runs
+    assert {name: run.model.memory for name, run in alone.items()} == {
+        "memory-s5": "s5",
+        "memory-gru": "gru",
+    }
+
+
 @pytest.mark.parametrize("file", sorted(LISTS.glob("*.toml")), ids=lambda file: file.stem)
 def test_the_lists_of_the_docs_can_be_walked(file):
     assert experiment.read(file).runs
@@ -102,6 +120,12 @@ ERRORS = [
     ("[runs.a]\nsteps = 'many'", "run 'a': steps is 'many', which is not of type int"),
     ("[runs.a]\nsteps = true", "run 'a': steps is True, which is not of type int"),
     ("[runs.a]\nmodel.encoder = 8", "encoder is 8, which is not of type tuple[int, ...]"),
+    ("[runs]\na = 3", "run 'a': it is 3, which is no table of settings"),
+    ("grid = 3", "grid is 3: a grid is made of lists of values"),
+    ("[grid]\nppo.epochs = 2", "epochs is 2: a grid is made of lists of values"),
+    ("[grid]\nppo.epochs = []", "epochs is []: a grid is made of lists of values"),
+    ("[grid]\nppo.epochs = [1, 1]", "run 'epochs-1': the grid makes two of this name"),
+    ("[grid]\nppo.epochs = ['a']", "run 'epochs-a': epochs is 'a', which is not of type int"),
     ("[runs.a]\nenvs = 63", "run 'a': envs=63 must be a multiple of ppo.minibatches=4"),
     ("[runs.a]\nenv = 'RandomProjection-v9'", "unknown environment id 'RandomProjection-v9'"),
 ]

@@ -12,12 +12,13 @@ from agents import anchors, pretrained
 from agents.commands.training import given_for
 from agents.learner import guidance, privileged
 from agents.presets import PRESETS
+from metaenvs import RandomProjection
 
 
 def returns(env, tasks, trials):
     """Of first episodes `[trials]`, by task, where every trial's expert acts."""
     params = env.params_for(tasks=tasks)
-    experts = pretrained.guides(tasks)
+    experts = pretrained.guides(tasks, env)
     n = trials * len(tasks)
 
     def act(loop, key):
@@ -72,6 +73,12 @@ def test_training_is_given_the_experts_of_its_tasks():
     assert given_for(config).experts == {}
     guided = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, guidance_coef=1.0))
     assert set(given_for(guided).experts) == {"cartpole_swingup", "point_mass_easy", "reacher_easy"}
+
+
+def test_experts_of_other_sizes_guide_nobody():
+    tasks = ("reacher_easy", "point_mass_easy")
+    assert set(pretrained.guides(tasks, RandomProjection(tasks))) == set(tasks)
+    assert pretrained.guides(tasks, RandomProjection(tasks, obs_size=14)) == {}
 
 
 def test_only_the_training_tasks_experts_are_published(tmp_path):
