@@ -10,6 +10,10 @@ import pytest
 # The references need no window, and JAX no accelerator, to be right.
 os.environ.setdefault("MUJOCO_GL", "disable")
 
+# Most of a test's time is XLA's compiler, whose effort programs this short do not repay.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 # Tests compile the same programs again and again, some in processes of their own.
 _cache = tempfile.TemporaryDirectory(prefix="metaenvs-tests-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache.name)

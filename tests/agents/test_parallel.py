@@ -52,8 +52,8 @@ def command(config, path, *more):
 
 def environment(devices):
     there = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COORDINATOR")}
-    flag = f"--xla_force_host_platform_device_count={devices}"
-    return {**there, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flag}
+    flags = f"{there['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    return {**there, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
 
 
 def assert_agree(a, b):

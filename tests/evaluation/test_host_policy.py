@@ -1,5 +1,7 @@
 """Policies that are not JAX's: the same trials, the same numbers, and clear refusals."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +9,18 @@ import pytest
 import metaenvs
 from metaenvs import evaluation
 
-SUITE = "RandomProjection-Lite-v0"
+SUITE = "TwoTasks-v0"
+if SUITE not in metaenvs.registered_envs:
+    metaenvs.register(
+        SUITE,
+        partial(
+            metaenvs.RandomProjection,
+            ("reacher_easy", "pendulum_swingup"),
+            action_repeat=4,
+            episodes_per_trial=2,
+            splits={"train": ("reacher_easy",), "held_out": ("pendulum_swingup",)},
+        ),
+    )
 SHORT = evaluation.Protocol(
     "test",
     (
@@ -49,13 +62,16 @@ def returns(result):
     }
 
 
-@pytest.fixture(scope="module")
-def on_host():
-    return evaluation.evaluate(Integrator(np), SUITE, SHORT, backend="host")
+@pytest.fixture(
+    scope="module",
+    params=[SUITE, pytest.param("RandomProjection-Lite-v0", marks=pytest.mark.slow)],
+)
+def on_host(request):
+    return evaluation.evaluate(Integrator(np), request.param, SHORT, backend="host")
 
 
 def test_a_policy_written_both_ways_gets_the_same_numbers(on_host):
-    compiled = returns(evaluation.evaluate(Integrator(jnp), SUITE, SHORT))
+    compiled = returns(evaluation.evaluate(Integrator(jnp), on_host["suite"], SHORT))
     stepped = returns(on_host)
     assert stepped.keys() == compiled.keys()
     for where, values in compiled.items():

@@ -137,9 +137,10 @@ def test_batched_params_equal_one_by_one(name):
 @pytest.mark.parametrize("name", ONE_PER_PROGRAM)
 def test_actions_are_clipped_to_the_box(name):
     task = tasks.make(name)
-    _, state = task.reset(jax.random.key(0))
-    wild = task.step(jax.random.key(0), state, jnp.full(task.action_size, 7.0))
-    full = task.step(jax.random.key(0), state, jnp.ones(task.action_size))
+    step = jax.jit(task.step)
+    _, state = jax.jit(task.reset)(jax.random.key(0))
+    wild = step(jax.random.key(0), state, jnp.full(task.action_size, 7.0))
+    full = step(jax.random.key(0), state, jnp.ones(task.action_size))
     jax.tree.map(np.testing.assert_array_equal, wild, full)
 
 
