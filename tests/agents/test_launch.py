@@ -1,6 +1,7 @@
 """Runs of an experiment as jobs: what they make, and what a cluster is asked for."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -145,13 +146,15 @@ def test_without_a_cluster_it_is_said(file, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_job_that_is_preempted_goes_on(file, tmp_path):
-    file.write_text(LIST.replace("steps = 256", "steps = 12_800"))  # a hundred updates
+    more = LIST.replace("steps = 256", "steps = 6_400")  # fifty updates
+    file.write_text(more.replace("checkpoint_every = 1", "checkpoint_every = 5"))
     walked, launched = tmp_path / "walked", tmp_path / "launched"
     jobs = launch.submit(file, launched, "local", 2, {})
     run = launched / "memory-s5" / "seed0"
     while not (run / "checkpoints" / "20").exists():
         time.sleep(0.1)
-    jobs[0]._interrupt()  # the signal of a preemption
+    process = int((run / "lock").read_text().split()[1])
+    os.kill(process, signal.SIGUSR2)  # as a cluster does that preempts it
     assert [launch.wait(job) for job in jobs] == [None, None]
     assert "Requeued job" in jobs[0].stderr()
     assert experiment.walk(experiment.read(file), walked, print)
