@@ -30,6 +30,7 @@ WITH_LOCAL_MODEL_FOUR = "random-projection-v0-in-context-local-four"
 WITH_LOCAL_MODEL_LONG = "random-projection-v0-in-context-local-long"
 GUIDED = "random-projection-v0-in-context-guided"
 GUIDED_FOUR = "random-projection-v0-in-context-guided-four"
+MEMORIES = "random-projection-v0-in-context-memories"
 SLOPE_PART = 0.2
 """Of a run, at its end: where the slope of its learning curve is measured."""
 

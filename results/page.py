@@ -44,6 +44,7 @@ from results.data import (
     slope,
     speed,
 )
+from results.memories import memories_part
 from results.tables import (
     SPLITS,
     beside_paper,
@@ -343,6 +344,7 @@ other settings, longer runs, runs that were stopped. Made, as those, by
             returns_part(agents),
             scores_part(agents),
             improvement_part(agents),
+            memories_part(),
             failures_part(agents),
             dynamics_part(agents),
             speed_part(agents),
