@@ -96,10 +96,12 @@ def _measured(command: EvaluateCommand, about: dict[str, Any]) -> tuple[dict[str
         )
         return result, command.out
     saved: evaluate.Saved
-    if command.run is None:
-        saved = PretrainedAgent(command.pretrained or "")
-    else:
+    if command.run is not None:
         saved = RunFolder.open(command.run)
+    else:
+        assert command.pretrained is not None
+        saved = PretrainedAgent(command.pretrained)
+        about = {"name": command.pretrained} | about
     out = command.out or saved.path
     result = evaluate.evaluate(
         saved,

@@ -9,6 +9,7 @@ import pytest
 
 import agents
 from agents import cli, pretrained
+from agents.commands import evaluate as evaluate_command
 from agents.config import ModelConfig, PPOConfig, TrainConfig
 from agents.failures import RunError
 from agents.pretrained import PretrainedAgent
@@ -61,6 +62,21 @@ def test_its_evaluation_is_the_runs(run, published, tmp_path):
     assert ours["cells"] == theirs["cells"]  # to the last digit
     assert ours["agent"] == {**theirs["agent"], "run": "tiny-v0"}
     assert evaluation.load(out / "evaluation.json") == ours
+
+
+class Asked(Exception):
+    """What an evaluation was asked to say of its agent."""
+
+
+@pytest.mark.parametrize(("words", "name"), [([], "tiny-v0"), (["--name", "mine"], "mine")])
+def test_an_evaluation_calls_it_by_its_name(words, name, published, tmp_path, monkeypatch):
+    def ask(*arguments):
+        raise Asked(arguments[-1])
+
+    monkeypatch.setattr(evaluate, "evaluate", ask)
+    with pytest.raises(Asked) as asked:
+        evaluate_command.main(["--pretrained", "tiny-v0", "--out", str(tmp_path), *words])
+    assert asked.value.args == ({"name": name},)
 
 
 def test_it_acts_by_the_runs_parameters(run, published):
