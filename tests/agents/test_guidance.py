@@ -131,5 +131,6 @@ def test_guidance_teaches_and_fades():
 
 
 def test_tasks_without_an_expert_are_refused():
-    with pytest.raises(ValueError, match="none of point_mass_easy for observations of 6 and actions of 2"):
+    missing = "none of point_mass_easy for observations of 6 and actions of 2"
+    with pytest.raises(ValueError, match=missing):
         Trainer(CONFIG, experts={"pendulum_swingup": Turning()}).check_experts()
