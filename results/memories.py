@@ -8,7 +8,7 @@ from agents.report.runs import Agent, Run
 from agents.report.tables import markdown, raw_text
 from agents.runs import summary
 from metaenvs import statistics
-from results.data import MEMORIES, listed, load, speed, until
+from results.data import MEMORIES, listed, load, means_by_seed, speed, until
 
 
 def memories_part() -> str:
@@ -75,12 +75,11 @@ def _shown(found: np.ndarray) -> str:
 
 def _learned(agent: Agent) -> list[str]:
     episodes = [_shown(returns(agent, k)) for k in (0, 1)]
-    by_seed = ", ".join(f"{x:.0f}" for x in returns(agent).mean((1, 2)))
     last = [line for run in agent.runs for line in summary.last(run.metrics)]
     return [
         agent.name,
         *episodes,
-        by_seed,
+        means_by_seed(agent),
         f"{np.mean([line['reconstruction_error'] for line in last]):.2f}",
     ]
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -51,19 +51,19 @@ def main(argv: list[str]) -> int:
             raise ValueError("--parallel and --job need jobs: --launcher local or slurm")
         done = experiment.walk(listed, command.out, say, given_for)
     else:
-        done = _launch(command, say)
+        done = _launch(command, listed, say)
     show_rows(command.file.stem, experiment.status(listed, command.out))
     return 0 if done else 1
 
 
-def _launch(command: ExperimentCommand, say: Callable[[str], None]) -> bool:
+def _launch(command: ExperimentCommand, listed: Any, say: Callable[[str], None]) -> bool:
     """Submit the jobs, and wait for those of this machine. Whether all went well."""
     from agents.commands import launch
     from agents.screen.console import console
 
     assert command.launcher != "here"
     parallel = 2 if command.parallel is None else command.parallel
-    jobs = launch.submit(command.file, command.out, command.launcher, parallel, command.job)
+    jobs = launch.submit(listed, command.file, command.out, command.launcher, parallel, command.job)
     for job in jobs:
         console.print(f"job {job.job_id}: {job.paths.stdout}", soft_wrap=True)
     if command.launcher == "slurm":

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from agents.failures import RunError
 from agents.runs import experiment
-from agents.runs.experiment import Member
+from agents.runs.experiment import Experiment, Member
 
 LONGEST = 7 * 24 * 60
 """Minutes after which a local job ends, unless another limit is given."""
@@ -47,26 +47,27 @@ class Job:
 
 
 def submit(
+    listed: Experiment,
     file: Path,
     out: Path,
     cluster: Literal["local", "slurm"],
     parallel: int,
     settings: Mapping[str, Any],
 ) -> list[Any]:
-    """Jobs, of submitit, that train and evaluate all that the list `file` still lacks in `out`.
+    """Jobs, of submitit, that train and evaluate all that is still lacking in `out`.
 
     Args:
+        listed: what `file` lists; each job reads the file again, where it runs.
         cluster: on this machine as many jobs as `parallel`, which share the runs; on SLURM an
             array of a job for each run, of which `parallel` are active at a time.
         settings: of submitit's `AutoExecutor`, such as timeout_min or slurm_partition.
 
     Raises:
         RunError: without submitit or without SLURM, or if a run was started with other settings.
-        ValueError: if the list is none, `parallel` is not positive, or submitit refuses a setting.
+        ValueError: if `parallel` is not positive, or submitit refuses a setting.
     """
     if parallel < 1:
         raise ValueError(f"parallel must be at least 1, got {parallel}")
-    listed = experiment.read(file)
     experiment.check_folders(listed, out)
     members = experiment.unfinished(listed, out)
     try:

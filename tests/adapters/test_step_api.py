@@ -4,7 +4,6 @@ import copy
 import pickle
 
 import jax
-import numpy as np
 import pytest
 
 import metaenvs
@@ -15,14 +14,13 @@ import metaenvs
 def test_legacy_step_api(env_id):
     keys = jax.random.split(jax.random.key(0), 2)
     env, params = metaenvs.make(env_id)
-    _, state = env.reset(keys[0], params)
+    # As the wrapper does: another program may round otherwise.
+    _, state = jax.jit(env.reset)(keys[0], params)
     action = env.action_space(params).sample(keys[1])
-    new = env.step(keys[1], state, action, params)
+    new = jax.jit(env.step)(keys[1], state, action)
     legacy, params = metaenvs.make(env_id, step_api="legacy")
     obs, _, reward, done, info = legacy.step(keys[1], legacy.reset(keys[0], params)[1], action)
-    np.testing.assert_allclose(obs, new[0], rtol=1e-6)  # of two programs
-    np.testing.assert_allclose(reward, new[2], rtol=1e-6)
-    assert done == new[3] | new[4]
+    assert (obs == new[0]).all() and reward == new[2] and done == new[3] | new[4]
     assert info.keys() == new[5].keys()
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from lists import TINY
 
 from agents import cli, presets
 from agents import config as configs
@@ -16,23 +17,10 @@ from metaenvs import evaluation
 
 LISTS = Path(__file__).parents[2] / "results" / "experiments"
 
-LIST = """
+LIST = f"""
 protocol = "small"
 seeds = 2
-
-[all]
-env = "RandomProjection-StatelessCartPole-v0"
-steps = 256  # two updates
-rollout_steps = 32
-checkpoint_every = 1
-envs = 4
-model.layers = 1
-model.width = 8
-model.encoder = [8]
-model.head = [8]
-ppo.minibatches = 2
-ppo.epochs = 1
-
+{TINY}
 [runs.s5]
 model.state_size = 4
 

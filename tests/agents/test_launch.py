@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from lists import TINY
 from submitit.core.utils import FailedJobError, JobPaths
 
 from agents import cli
@@ -16,22 +17,9 @@ from agents.learner.trainer import Trainer
 from agents.runs import experiment
 from agents.runs.run_folder import RunFolder
 
-LIST = """
+LIST = f"""
 seeds = 2
-
-[all]
-env = "RandomProjection-StatelessCartPole-v0"
-steps = 256  # two updates
-rollout_steps = 32
-checkpoint_every = 1
-envs = 4
-model.layers = 1
-model.width = 8
-model.encoder = [8]
-model.head = [8]
-ppo.minibatches = 2
-ppo.epochs = 1
-
+{TINY}
 [grid]
 model.memory = ["s5", "mlp"]
 """
@@ -68,7 +56,7 @@ def test_jobs_make_what_a_walk_makes(file, tmp_path):
     assert experiment.unfinished(listed, launched) == [first]
     assert job.checkpoint().function is job  # in the queue again it goes on where it was
     assert launch.Job(file, launched, (first, second))()
-    assert launch.submit(file, launched, "local", 2, {}) == []  # nothing is left
+    assert launch.submit(listed, file, launched, "local", 2, {}) == []  # nothing is left
     assert experiment.walk(listed, walked, print)
     assert_same(file, walked, launched)
 
@@ -149,7 +137,8 @@ def test_a_job_that_is_preempted_goes_on(file, tmp_path):
     more = LIST.replace("steps = 256", "steps = 6_400")  # fifty updates
     file.write_text(more.replace("checkpoint_every = 1", "checkpoint_every = 5"))
     walked, launched = tmp_path / "walked", tmp_path / "launched"
-    jobs = launch.submit(file, launched, "local", 2, {})
+    listed = experiment.read(file)
+    jobs = launch.submit(listed, file, launched, "local", 2, {})
     run = launched / "memory-s5" / "seed0"
     while not (run / "checkpoints" / "20").exists():
         time.sleep(0.1)
@@ -157,5 +146,5 @@ def test_a_job_that_is_preempted_goes_on(file, tmp_path):
     os.kill(process, signal.SIGUSR2)  # as a cluster does that preempts it
     assert [launch.wait(job) for job in jobs] == [None, None]
     assert "Requeued job" in jobs[0].stderr()
-    assert experiment.walk(experiment.read(file), walked, print)
+    assert experiment.walk(listed, walked, print)
     assert_same(file, walked, launched)
